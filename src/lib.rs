@@ -1,0 +1,4 @@
+//! dbvc: database version control for Azure SQL Database and Cosmos DB.
+//!
+//! Imports run one way only: `functions` and `command_line` → `engine` → `audit`, `registry`, `database` → `schema`,
+//! `script`. `docs/how-it-works.md` draws the flow.
