@@ -2,3 +2,5 @@
 //!
 //! Imports run one way only: `functions` and `command_line` → `engine` → `audit`, `registry`, `database` → `schema`,
 //! `script`. `docs/how-it-works.md` draws the flow.
+
+pub mod script;
