@@ -1,0 +1,13 @@
+//! The trail: events, their hash chain, the outbox, and the archive that they are delivered to.
+
+mod archive;
+pub mod chain;
+pub mod embedded;
+mod event;
+mod outbox;
+mod writer;
+
+pub use archive::{Archive, ArchiveError, ArchivedMigration, ArchivedSnapshot, EventFilter};
+pub use event::{Event, EventDraft, EventType};
+pub use outbox::{Delivery, deliver};
+pub use writer::{Head, append};

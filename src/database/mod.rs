@@ -1,0 +1,170 @@
+//! A managed database behind one async, connection-oriented seam.
+//!
+//! An engine implements [`Database`] and [`Connection`]; nothing of its driver is seen outside its folder.
+
+pub mod dialect;
+pub mod outcome;
+pub mod reference;
+pub mod sqlite;
+pub mod value;
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use dialect::{Dialect, Sql, Statement};
+pub use outcome::{BatchReport, BatchText, ScriptEnd, ScriptReport, ServerError, ServerMessage};
+pub use value::{ColumnError, Row, Value};
+
+use crate::schema::Schema;
+use crate::script::EngineKind;
+
+/// What a connection is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Reading only: creates nothing, and every [`Connection::exchange`] sees one state of the database.
+    Read,
+    /// Reading and writing; a SQLite file is created when it is missing.
+    Write,
+}
+
+/// How a script relates to dbvc's transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ScriptMode {
+    /// The script runs in the transaction that dbvc opened, and must neither end it nor open another.
+    InTransaction,
+    /// The script's statements commit one by one; what it begins it must end within the same batch.
+    WithoutTransaction,
+}
+
+/// Why a database did not do what dbvc asked. Errors of a team's script are no `DatabaseError`: see [`ScriptReport`].
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    /// Somebody else holds the lock that was needed, longer than the time allowed for waiting.
+    #[error("the database is locked by another writer while {phase}")]
+    Busy {
+        /// What dbvc was doing.
+        phase: &'static str,
+    },
+    /// The database does not exist (yet); only reading meets it.
+    #[error("the database does not exist yet")]
+    Absent,
+    /// A table that the statement names does not exist: this database has no registry yet.
+    #[error("the database has no registry yet: {message}")]
+    NoRegistry {
+        /// The server's words.
+        message: String,
+    },
+    /// The database cannot be reached, is damaged, or has no room left.
+    #[error("the database cannot be used while {phase}: {message}")]
+    Unavailable {
+        /// What dbvc was doing.
+        phase: &'static str,
+        /// The driver's words; for the log, not for callers.
+        message: String,
+    },
+    /// COMMIT was refused and the transaction is rolled back.
+    #[error("the database refused to commit: {message}")]
+    CommitRefused {
+        /// The server's error number.
+        number: i64,
+        /// The server's words.
+        message: String,
+    },
+    /// A registry table did not hold what dbvc writes there.
+    #[error(transparent)]
+    Column(#[from] ColumnError),
+    /// The server refused one of dbvc's own statements.
+    #[error("the database refused a statement of dbvc while {phase}: {message}")]
+    Refused {
+        /// What dbvc was doing.
+        phase: &'static str,
+        /// The server's words.
+        message: String,
+    },
+}
+
+/// The answer to one statement of an exchange.
+#[derive(Debug, Default)]
+pub struct Reply {
+    /// The rows of a SELECT.
+    pub rows: Vec<Row>,
+    /// How many rows an INSERT, UPDATE or DELETE changed.
+    pub affected: u64,
+}
+
+/// What hears of a script's batches while they run, and may ask the script to stop.
+///
+/// Called on the thread that runs the batches, so it must not block.
+pub trait BatchObserver: Send + Sync {
+    /// A batch is about to be sent.
+    fn begun(&self, index: u32);
+    /// A batch has ended well.
+    fn ended(&self, report: &BatchReport);
+    /// Whether the script should end before its next batch.
+    fn stop_requested(&self) -> bool;
+}
+
+/// A database that dbvc manages.
+#[async_trait]
+pub trait Database: Debug + Send + Sync {
+    /// The engine that runs this database.
+    fn engine(&self) -> EngineKind;
+
+    /// Opens a connection.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::Absent`] when reading a database that does not exist, [`DatabaseError::Busy`] and
+    /// [`DatabaseError::Unavailable`].
+    async fn open(&self, access: Access) -> Result<Box<dyn Connection>, DatabaseError>;
+}
+
+/// One connection to a managed database. Registry statements and script batches sent on it share its transaction.
+#[async_trait]
+pub trait Connection: Send {
+    /// Sends registry statements in one round trip and gives the answer to each.
+    ///
+    /// Outside a transaction each statement stands for itself; on a connection opened for reading they see one state.
+    async fn exchange(&mut self, statements: &[Statement]) -> Result<Vec<Reply>, DatabaseError>;
+
+    /// Begins a write transaction, waiting at most `wait` for other writers.
+    ///
+    /// On SQLite this excludes every other writer until the transaction ends: the open transaction is the lease.
+    async fn begin(&mut self, wait: Duration) -> Result<(), DatabaseError>;
+
+    /// Commits.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::CommitRefused`] when the transaction is known to be rolled back.
+    async fn commit(&mut self) -> Result<(), DatabaseError>;
+
+    /// Rolls back; without an open transaction it does nothing.
+    async fn rollback(&mut self) -> Result<(), DatabaseError>;
+
+    /// Runs batches in order until one fails, the observer asks to stop, or all are done.
+    ///
+    /// Afterwards the connection's settings are as dbvc needs them, whatever the script did to them. Never fails itself:
+    /// what goes wrong is in the report.
+    async fn run_batches(
+        &mut self,
+        batches: Arc<[BatchText]>,
+        mode: ScriptMode,
+        observer: Arc<dyn BatchObserver>,
+    ) -> ScriptReport;
+
+    /// Reads the whole schema by a fixed number of queries, dbvc's own tables included.
+    async fn read_schema(&mut self) -> Result<Schema, DatabaseError>;
+}
+
+/// The one answer of an exchange of one statement.
+pub async fn ask(
+    connection: &mut dyn Connection,
+    statement: Statement,
+) -> Result<Reply, DatabaseError> {
+    let mut replies = connection.exchange(&[statement]).await?;
+    Ok(replies.pop().unwrap_or_default())
+}

@@ -1,0 +1,306 @@
+//! A connection to a SQLite file, its blocking calls moved off the async threads.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rusqlite::types::{ToSqlOutput, ValueRef};
+use rusqlite::{ErrorCode, OpenFlags, ToSql};
+
+use super::super::{
+    Access, BatchObserver, BatchText, Connection, DatabaseError, Dialect, Reply, Row, ScriptMode,
+    ScriptReport, Statement, Value,
+};
+use super::{SHORT_WAIT, introspection, script_run};
+use crate::schema::Schema;
+
+/// A connection to a SQLite file.
+pub struct SqliteConnection {
+    path: PathBuf,
+    access: Access,
+    statement_timeout: Option<Duration>,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    connection: rusqlite::Connection,
+    /// Whether a script changed settings or made temporary objects: the next transaction starts on a new connection.
+    soiled: bool,
+}
+
+impl SqliteConnection {
+    /// Opens the file; for writing, it and its folder are made when they are missing.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::Absent`] when reading a file that does not exist, else [`DatabaseError::Unavailable`] or
+    /// [`DatabaseError::Busy`].
+    pub async fn open(
+        path: PathBuf,
+        access: Access,
+        statement_timeout: Option<Duration>,
+    ) -> Result<Self, DatabaseError> {
+        let file = path.clone();
+        let connection = blocking(move || open_file(&file, access)).await?;
+        Ok(Self {
+            path,
+            access,
+            statement_timeout,
+            state: Arc::new(Mutex::new(State {
+                connection,
+                soiled: false,
+            })),
+        })
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut State) -> Result<T, DatabaseError> + Send + 'static,
+    ) -> Result<T, DatabaseError> {
+        let state = Arc::clone(&self.state);
+        blocking(move || work(&mut state.lock().unwrap_or_else(PoisonError::into_inner))).await
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, DatabaseError> + Send + 'static,
+) -> Result<T, DatabaseError> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(result) => result,
+        Err(error) => Err(DatabaseError::Unavailable {
+            phase: "working on the file",
+            message: error.to_string(),
+        }),
+    }
+}
+
+fn open_file(path: &Path, access: Access) -> Result<rusqlite::Connection, DatabaseError> {
+    const PHASE: &str = "opening the file";
+    let flags = match access {
+        Access::Read => {
+            if !path.exists() {
+                return Err(DatabaseError::Absent);
+            }
+            OpenFlags::SQLITE_OPEN_READ_WRITE
+        }
+        Access::Write => {
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).map_err(|error| DatabaseError::Unavailable {
+                    phase: PHASE,
+                    message: error.to_string(),
+                })?;
+            }
+            OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
+        }
+    };
+    let open = || -> rusqlite::Result<rusqlite::Connection> {
+        let connection =
+            rusqlite::Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
+        connection.busy_timeout(SHORT_WAIT)?;
+        if access == Access::Write {
+            // WAL lets readers read while a script's transaction is open. FULL: what COMMIT reported survives power loss.
+            connection.pragma_update(None, "journal_mode", "wal")?;
+            connection.pragma_update(None, "synchronous", "full")?;
+        } else {
+            connection.pragma_update(None, "query_only", true)?;
+        }
+        // SQL Server always enforces foreign keys; SQLite only when told to.
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    };
+    open().map_err(|error| translate(error, PHASE))
+}
+
+/// A driver's error in the words of the seam.
+pub(super) fn translate(error: rusqlite::Error, phase: &'static str) -> DatabaseError {
+    let message = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => DatabaseError::Busy { phase },
+        // A statement that SQLite could not compile: with dbvc's own statements that is a table that is not there yet.
+        Some(ErrorCode::Unknown) if message.contains("no such table") => {
+            DatabaseError::NoRegistry { message }
+        }
+        Some(ErrorCode::Unknown | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) | None => {
+            DatabaseError::Refused { phase, message }
+        }
+        Some(_) => DatabaseError::Unavailable { phase, message },
+    }
+}
+
+impl ToSql for Value {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(match self {
+            Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
+            Self::Integer(number) => ToSqlOutput::Borrowed(ValueRef::Integer(*number)),
+            Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+        })
+    }
+}
+
+fn read_value(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(number) => Value::Integer(number),
+        ValueRef::Real(number) => Value::Text(number.to_string()),
+        ValueRef::Text(text) | ValueRef::Blob(text) => {
+            Value::Text(String::from_utf8_lossy(text).into_owned())
+        }
+    }
+}
+
+fn answer(
+    connection: &rusqlite::Connection,
+    statement: &Statement,
+) -> rusqlite::Result<Reply> {
+    let text = Dialect::Sqlite.render(statement.template);
+    let mut prepared = connection.prepare_cached(&text)?;
+    for (position, value) in statement.parameters.iter().enumerate() {
+        // By name: SQLite numbers `@P2` by its first appearance, not by its digit.
+        if let Some(index) = prepared.parameter_index(&format!("@P{}", position + 1))? {
+            prepared.raw_bind_parameter(index, value)?;
+        }
+    }
+    if prepared.column_count() == 0 {
+        return Ok(Reply {
+            affected: prepared.raw_execute()? as u64,
+            rows: Vec::new(),
+        });
+    }
+    let columns: Arc<[String]> = prepared.column_names().into_iter().map(str::to_owned).collect();
+    let mut rows = Vec::new();
+    let mut cursor = prepared.raw_query();
+    while let Some(row) = cursor.next()? {
+        let values = (0..columns.len())
+            .map(|index| row.get_ref(index).map(read_value))
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        rows.push(Row::new(Arc::clone(&columns), values));
+    }
+    Ok(Reply { rows, affected: 0 })
+}
+
+#[async_trait]
+impl Connection for SqliteConnection {
+    async fn exchange(&mut self, statements: &[Statement]) -> Result<Vec<Reply>, DatabaseError> {
+        let statements = statements.to_vec();
+        let one_state = self.access == Access::Read && statements.len() > 1;
+        self.with(move |state| {
+            let connection = &state.connection;
+            let all = || -> rusqlite::Result<Vec<Reply>> {
+                if one_state && connection.is_autocommit() {
+                    let reading = connection.unchecked_transaction()?;
+                    let replies = statements
+                        .iter()
+                        .map(|statement| answer(&reading, statement))
+                        .collect();
+                    reading.finish()?;
+                    replies
+                } else {
+                    statements
+                        .iter()
+                        .map(|statement| answer(connection, statement))
+                        .collect()
+                }
+            };
+            all().map_err(|error| translate(error, "exchanging registry statements"))
+        })
+        .await
+    }
+
+    async fn begin(&mut self, wait: Duration) -> Result<(), DatabaseError> {
+        let (path, access) = (self.path.clone(), self.access);
+        self.with(move |state| {
+            if state.soiled {
+                state.connection = open_file(&path, access)?;
+                state.soiled = false;
+            }
+            let begin = || -> rusqlite::Result<()> {
+                state.connection.busy_timeout(wait)?;
+                let begun = state.connection.execute_batch("BEGIN IMMEDIATE");
+                state.connection.busy_timeout(SHORT_WAIT)?;
+                begun
+            };
+            begin().map_err(|error| translate(error, "beginning a transaction"))
+        })
+        .await
+    }
+
+    async fn commit(&mut self) -> Result<(), DatabaseError> {
+        self.with(|state| {
+            let Err(error) = state.connection.execute_batch("COMMIT") else {
+                return Ok(());
+            };
+            // A COMMIT that SQLite refuses (a deferred foreign key, no room on the disk) leaves the transaction open or has
+            // rolled it back by itself; either way nothing of it may remain.
+            if !state.connection.is_autocommit() {
+                state
+                    .connection
+                    .execute_batch("ROLLBACK")
+                    .map_err(|error| translate(error, "rolling back a refused commit"))?;
+            }
+            Err(DatabaseError::CommitRefused {
+                number: error
+                    .sqlite_error()
+                    .map_or(1, |code| i64::from(code.extended_code)),
+                message: error.to_string(),
+            })
+        })
+        .await
+    }
+
+    async fn rollback(&mut self) -> Result<(), DatabaseError> {
+        self.with(|state| {
+            if state.connection.is_autocommit() {
+                return Ok(());
+            }
+            state
+                .connection
+                .execute_batch("ROLLBACK")
+                .map_err(|error| translate(error, "rolling back"))
+        })
+        .await
+    }
+
+    async fn run_batches(
+        &mut self,
+        batches: Arc<[BatchText]>,
+        mode: ScriptMode,
+        observer: Arc<dyn BatchObserver>,
+    ) -> ScriptReport {
+        let timeout = self.statement_timeout;
+        let outcome = self
+            .with(move |state| {
+                let (report, soiled) = script_run::run(
+                    &mut state.connection,
+                    &batches,
+                    mode,
+                    observer.as_ref(),
+                    timeout,
+                );
+                state.soiled |= soiled;
+                Ok(report)
+            })
+            .await;
+        outcome.unwrap_or_else(|error| script_run::not_run(&error))
+    }
+
+    async fn read_schema(&mut self) -> Result<Schema, DatabaseError> {
+        self.with(|state| {
+            let connection = &state.connection;
+            let read = || -> rusqlite::Result<Schema> {
+                if connection.is_autocommit() {
+                    // All catalogue queries see one state, whatever others commit meanwhile.
+                    let reading = connection.unchecked_transaction()?;
+                    let schema = introspection::read_schema(&reading);
+                    reading.finish()?;
+                    schema
+                } else {
+                    introspection::read_schema(connection)
+                }
+            };
+            read().map_err(|error| translate(error, "reading the schema"))
+        })
+        .await
+    }
+}

@@ -1,0 +1,55 @@
+//! SQLite, the embedded engine: a database is one file.
+
+mod connection;
+mod introspection;
+mod script_run;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Access, Connection, Database, DatabaseError};
+use crate::script::EngineKind;
+
+pub use connection::SqliteConnection;
+
+/// How long dbvc's own short writes wait for each other. They take milliseconds; who holds the file longer than this is
+/// running a script, and the caller is told that the database is locked.
+pub const SHORT_WAIT: Duration = Duration::from_secs(5);
+
+/// A SQLite database in a file.
+#[derive(Debug, Clone)]
+pub struct SqliteDatabase {
+    path: PathBuf,
+    statement_timeout: Option<Duration>,
+}
+
+impl SqliteDatabase {
+    /// The database in the file at `path`, which need not exist yet. A statement of a script that takes longer than
+    /// `statement_timeout` is interrupted and fails.
+    pub fn new(path: impl Into<PathBuf>, statement_timeout: Option<Duration>) -> Self {
+        Self {
+            path: path.into(),
+            statement_timeout,
+        }
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[async_trait]
+impl Database for SqliteDatabase {
+    fn engine(&self) -> EngineKind {
+        EngineKind::Sqlite
+    }
+
+    async fn open(&self, access: Access) -> Result<Box<dyn Connection>, DatabaseError> {
+        let connection =
+            SqliteConnection::open(self.path.clone(), access, self.statement_timeout).await?;
+        Ok(Box::new(connection))
+    }
+}

@@ -1,0 +1,370 @@
+//! Running a team's batches on SQLite: statement by statement, with row counts, and errors with their place in the file.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use rusqlite::fallible_iterator::FallibleIterator;
+use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::{Batch, Connection};
+
+use super::super::{
+    BatchObserver, BatchReport, BatchText, DatabaseError, ScriptEnd, ScriptMode, ScriptReport,
+    ServerError,
+};
+
+/// How many steps of SQLite's virtual machine pass between two looks at the clock: some tens of microseconds.
+const STEPS_BETWEEN_LOOKS: i32 = 10_000;
+
+/// What the authorizer saw while the script's statements were prepared.
+#[derive(Default)]
+struct Seen {
+    /// Why the last statement was refused.
+    refusal: Option<String>,
+    /// Whether a statement changed the connection itself: a PRAGMA or a temporary object.
+    soiled: bool,
+}
+
+/// Runs the batches. The second value says whether the connection's own settings may have been changed.
+pub(super) fn run(
+    connection: &mut Connection,
+    batches: &[BatchText],
+    mode: ScriptMode,
+    observer: &dyn BatchObserver,
+    timeout: Option<Duration>,
+) -> (ScriptReport, bool) {
+    let seen = Arc::new(Mutex::new(Seen::default()));
+    let watching = watch(connection, mode, Arc::clone(&seen));
+    let mut report = ScriptReport {
+        batches: Vec::with_capacity(batches.len()),
+        end: ScriptEnd::Completed,
+    };
+    if let Err(error) = watching {
+        report.end = failed_before(&error.to_string());
+        return (report, true);
+    }
+    for batch in batches {
+        if observer.stop_requested() {
+            report.end = ScriptEnd::Stopped;
+            break;
+        }
+        observer.begun(batch.index);
+        let begun = Instant::now();
+        let mut rows_affected = 0;
+        let mut failure = None;
+        for round in 0..batch.count {
+            if round > 0 && observer.stop_requested() {
+                report.end = ScriptEnd::Stopped;
+                break;
+            }
+            match run_once(connection, batch, mode, &seen, timeout) {
+                Ok(rows) => rows_affected += rows,
+                Err(end) => {
+                    failure = Some((end, round));
+                    break;
+                }
+            }
+        }
+        let batch_report = BatchReport {
+            index: batch.index,
+            line: batch.line,
+            count: batch.count,
+            rows_affected,
+            duration_ms: u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+            messages: Vec::new(),
+        };
+        if let Some((failure, round)) = failure {
+            report.end = ScriptEnd::Failed {
+                errors: vec![failure.error],
+                left_nothing: failure.statements_done == 0 && round == 0,
+            };
+            report.batches.push(batch_report);
+            break;
+        }
+        if report.end == ScriptEnd::Completed {
+            observer.ended(&batch_report);
+        }
+        report.batches.push(batch_report);
+        if report.end == ScriptEnd::Stopped {
+            break;
+        }
+    }
+    let soiled = restore(connection, mode, &seen);
+    (report, soiled)
+}
+
+/// The report of a script that never reached the engine.
+pub(super) fn not_run(error: &DatabaseError) -> ScriptReport {
+    ScriptReport {
+        batches: Vec::new(),
+        end: failed_before(&error.to_string()),
+    }
+}
+
+fn failed_before(message: &str) -> ScriptEnd {
+    ScriptEnd::Failed {
+        errors: vec![ServerError {
+            number: 1,
+            severity: Some(16),
+            state: Some(1),
+            line: None,
+            batch: None,
+            procedure: None,
+            message: message.to_owned(),
+        }],
+        left_nothing: true,
+    }
+}
+
+/// Has SQLite ask dbvc about every statement of the script before it is compiled: the only way to know, without a parser
+/// of one's own, that a statement would end dbvc's transaction or touch another file.
+fn watch(
+    connection: &mut Connection,
+    mode: ScriptMode,
+    seen: Arc<Mutex<Seen>>,
+) -> rusqlite::Result<()> {
+    connection.authorizer(Some(move |context: AuthContext<'_>| {
+        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let refusal = match context.action {
+            AuthAction::Transaction { .. } if mode == ScriptMode::InTransaction => Some(
+                "the script ends or begins a transaction itself, but dbvc runs it in one of its own; take BEGIN, COMMIT \
+                 and ROLLBACK out, or begin the script with `-- dbvc: transaction=off`",
+            ),
+            // VACUUM attaches a nameless temporary database by itself.
+            AuthAction::Attach { filename } if !filename.is_empty() => {
+                Some("a script may not attach another database file; give that database a folder of its own")
+            }
+            AuthAction::Pragma { pragma_value, .. } => {
+                seen.soiled |= pragma_value.is_some();
+                None
+            }
+            AuthAction::CreateTempTable { .. }
+            | AuthAction::CreateTempView { .. }
+            | AuthAction::CreateTempTrigger { .. }
+            | AuthAction::CreateTempIndex { .. } => {
+                seen.soiled = true;
+                None
+            }
+            _ => None,
+        };
+        match refusal {
+            Some(text) => {
+                seen.refusal = Some(text.to_owned());
+                Authorization::Deny
+            }
+            None => Authorization::Allow,
+        }
+    }))
+}
+
+/// Takes the watch away and undoes the settings that would keep dbvc from writing its records in the same transaction.
+fn restore(connection: &mut Connection, mode: ScriptMode, seen: &Mutex<Seen>) -> bool {
+    let mut soiled = seen
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .soiled;
+    let unwatched = connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
+    soiled |= unwatched.is_err();
+    if soiled {
+        for (pragma, value) in [
+            ("query_only", false),
+            ("writable_schema", false),
+            ("ignore_check_constraints", false),
+        ] {
+            // What cannot be set here ends with the connection, which is thrown away before the next transaction.
+            let _ = connection.pragma_update(None, pragma, value);
+        }
+    }
+    if mode == ScriptMode::WithoutTransaction && !connection.is_autocommit() {
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    soiled
+}
+
+struct Failure {
+    error: ServerError,
+    statements_done: u32,
+}
+
+fn run_once(
+    connection: &Connection,
+    batch: &BatchText,
+    mode: ScriptMode,
+    seen: &Mutex<Seen>,
+    timeout: Option<Duration>,
+) -> Result<u64, Failure> {
+    let mut statements = Batch::new(connection, &batch.text);
+    // Where the statement that is running begins in the batch, in bytes.
+    let mut position = 0;
+    let mut statements_done = 0;
+    let mut rows_affected = 0;
+    loop {
+        let fail = |message: Option<String>, error: Option<&rusqlite::Error>, at: usize| {
+            let number = error.and_then(rusqlite::Error::sqlite_error).map_or(1, |code| {
+                i64::from(code.extended_code)
+            });
+            let refusal = seen
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .refusal
+                .take();
+            let message = refusal
+                .or(message)
+                .or_else(|| error.map(words))
+                .unwrap_or_default();
+            Failure {
+                error: ServerError {
+                    number,
+                    severity: Some(16),
+                    state: Some(1),
+                    line: Some(batch.file_line(line_of(&batch.text, at))),
+                    batch: Some(batch.index),
+                    procedure: None,
+                    message,
+                },
+                statements_done,
+            }
+        };
+        let mut statement = match statements.next() {
+            Ok(Some(statement)) => statement,
+            Ok(None) => break,
+            Err(error) => {
+                let at = match &error {
+                    rusqlite::Error::SqlInputError { sql, offset, .. } => {
+                        let rest = batch.text.len().saturating_sub(sql.len());
+                        match usize::try_from(*offset) {
+                            Ok(offset) => rest + offset,
+                            // SQLite does not know the token: the statement's first one stands for it.
+                            Err(_) => rest + leading_trivia(&batch.text[rest..]),
+                        }
+                    }
+                    _ => position + leading_trivia(&batch.text[position..]),
+                };
+                return Err(fail(None, Some(&error), at));
+            }
+        };
+        let text = statement.expanded_sql().unwrap_or_default();
+        if let Some(found) = batch.text[position..].find(text.as_str()) {
+            position += found;
+        }
+        let first_token = position + leading_trivia(&batch.text[position..]);
+        if statement.parameter_count() > 0 {
+            let name = statement.parameter_name(1).unwrap_or("?").to_owned();
+            return Err(fail(
+                Some(format!(
+                    "the script holds the parameter `{name}`, and nothing gives it a value; write the value"
+                )),
+                None,
+                first_token,
+            ));
+        }
+        let deadline = timeout.map(|timeout| Instant::now() + timeout);
+        if let Some(deadline) = deadline {
+            let _ = connection.progress_handler(
+                STEPS_BETWEEN_LOOKS,
+                Some(move || Instant::now() >= deadline),
+            );
+        }
+        let changed_before = connection.total_changes();
+        let result = drain(&mut statement);
+        if timeout.is_some() {
+            let _ = connection.progress_handler(0, None::<fn() -> bool>);
+        }
+        if let Err(error) = result {
+            let timed_out = deadline.is_some_and(|deadline| Instant::now() >= deadline)
+                && error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted);
+            let message = timed_out.then(|| {
+                "the statement took longer than DBVC_STATEMENT_TIMEOUT allows and was interrupted".to_owned()
+            });
+            return Err(fail(message, Some(&error), first_token));
+        }
+        // SQLite keeps the last count after a statement that changes nothing.
+        if connection.total_changes() != changed_before {
+            rows_affected += connection.changes();
+        }
+        position += text.len();
+        statements_done += 1;
+    }
+    let transaction_open = !connection.is_autocommit();
+    let complaint = match mode {
+        ScriptMode::InTransaction if !transaction_open => Some(
+            "the script ended dbvc's transaction (an ON CONFLICT ROLLBACK or RAISE(ROLLBACK) does that)",
+        ),
+        ScriptMode::WithoutTransaction if transaction_open => Some(
+            "the batch left a transaction open; end it in the batch in which it begins. It was rolled back",
+        ),
+        _ => None,
+    };
+    if let Some(complaint) = complaint {
+        return Err(Failure {
+            error: ServerError {
+                number: 1,
+                severity: Some(16),
+                state: Some(1),
+                line: Some(batch.line),
+                batch: Some(batch.index),
+                procedure: None,
+                message: complaint.to_owned(),
+            },
+            statements_done,
+        });
+    }
+    Ok(rows_affected)
+}
+
+/// Steps through all rows: an error may lie behind the first of them.
+fn drain(statement: &mut rusqlite::Statement<'_>) -> rusqlite::Result<()> {
+    let mut rows = statement.raw_query();
+    while rows.next()?.is_some() {}
+    Ok(())
+}
+
+fn words(error: &rusqlite::Error) -> String {
+    match error {
+        rusqlite::Error::SqlInputError { msg, .. }
+        | rusqlite::Error::SqliteFailure(_, Some(msg)) => with_remedy(msg),
+        other => other.to_string(),
+    }
+}
+
+/// SQLite's words, with the directive to add where a statement cannot run in a transaction.
+fn with_remedy(message: &str) -> String {
+    if message.contains("within a transaction") || message.contains("from within a transaction") {
+        format!("{message}; begin the script with `-- dbvc: transaction=off`")
+    } else {
+        message.to_owned()
+    }
+}
+
+fn line_of(text: &str, at: usize) -> u32 {
+    let before = &text.as_bytes()[..at.min(text.len())];
+    let mut lines = 1_u32;
+    for (index, byte) in before.iter().enumerate() {
+        let ends_line = *byte == b'\n' || (*byte == b'\r' && before.get(index + 1) != Some(&b'\n'));
+        lines = lines.saturating_add(u32::from(ends_line));
+    }
+    lines
+}
+
+/// How many bytes of blanks, comments and semicolons stand before the first token.
+fn leading_trivia(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    while at < bytes.len() {
+        if bytes[at].is_ascii_whitespace() || bytes[at] == b';' {
+            at += 1;
+        } else if bytes[at..].starts_with(b"--") {
+            at += bytes[at..]
+                .iter()
+                .position(|byte| *byte == b'\n')
+                .unwrap_or(bytes.len() - at);
+        } else if bytes[at..].starts_with(b"/*") {
+            match text[at + 2..].find("*/") {
+                Some(length) => at += length + 4,
+                None => return bytes.len(),
+            }
+        } else {
+            break;
+        }
+    }
+    at
+}
