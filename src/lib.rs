@@ -2,3 +2,6 @@
 //!
 //! Imports run one way only: `functions` and `command_line` → `engine` → `audit`, `registry`, `database` → `schema`,
 //! `script`. `docs/how-it-works.md` draws the flow.
+
+pub mod database;
+pub mod schema;
