@@ -3,4 +3,11 @@
 //! Imports run one way only: `functions` and `command_line` → `engine` → `audit`, `registry`, `database` → `schema`,
 //! `script`. `docs/how-it-works.md` draws the flow.
 
+pub mod audit;
+pub mod crash_points;
+pub mod database;
+pub mod engine;
+pub mod registry;
+pub mod schema;
 pub mod script;
+pub mod time;

@@ -1,7 +1,7 @@
 //! SQLite, the embedded engine: a database is one file.
 
 mod connection;
-mod introspection;
+pub mod introspection;
 mod script_run;
 
 use std::path::{Path, PathBuf};

@@ -1,0 +1,447 @@
+//! A schema taken apart into objects and their normalised facts: all that a hash or a diff ever looks at.
+//!
+//! Each object has a key (how it is found again in another schema) and aspects twice over: as compared and as shown.
+//! The aspects are keyed by name, so the order of columns plays no part: engines append columns that tools insert, and
+//! no two ways of building a table agree on it. An absent aspect leaves no trace, so that the hash of a schema stays
+//! what it was when a newer dbvc learns of more aspects.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::model::{
+    Check, Column, ForeignKey, Index, KeyColumn, KeyTerm, Module, ObjectKind, PrimaryKey, Schema,
+    Table, Trigger, Unique,
+};
+use super::normalise;
+
+/// What finds an object again in another schema. Not always unique: SQLite lets two constraints share a name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Key {
+    pub(super) kind: ObjectKind,
+    /// The object itself, or the table to which it belongs.
+    owner: String,
+    part: Part,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Part {
+    /// The owner itself, or the one thing of this kind that it can have.
+    Only,
+    Named(String),
+    /// Nobody named it: known by its columns or expression.
+    Unnamed(String),
+}
+
+/// The facts of one object, under the name of each.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Aspects {
+    pub(super) own: BTreeMap<&'static str, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) columns: BTreeMap<String, BTreeMap<&'static str, String>>,
+}
+
+/// How an object is shown to people.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Shown {
+    pub(super) name: String,
+    pub(super) aspects: Aspects,
+    /// The columns in the order of the table, each with its whole definition.
+    pub(super) columns: Vec<(String, String)>,
+}
+
+/// The objects by key and, within a key, by what is compared of them: of two that are equal in that, one is enough.
+pub(super) type Objects = BTreeMap<Key, BTreeMap<Aspects, Shown>>;
+
+impl Schema {
+    /// `sha256:…` over the canonical JSON (RFC 8785) of the normalised facts.
+    ///
+    /// Two schemas have the same hash exactly when [`diff`](super::diff::diff) finds nothing between them. A hash kept
+    /// from another version of dbvc can differ where a rule was added since; to compare over versions, compare schemas.
+    pub fn hash(&self) -> String {
+        let objects = objects(self);
+        let compared: Vec<(&Key, &Aspects)> = objects
+            .iter()
+            .flat_map(|(key, same)| same.keys().map(move |aspects| (key, aspects)))
+            .collect();
+        let json = serde_json_canonicalizer::to_vec(&compared)
+            .expect("lists and maps of strings always have a canonical JSON");
+        let digest = Sha256::digest(&json);
+        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        format!("sha256:{hex}")
+    }
+}
+
+/// Everything in the schema that can come, go or change.
+pub(super) fn objects(schema: &Schema) -> Objects {
+    let mut objects = Objects::new();
+    for table in &schema.tables {
+        add_table(&mut objects, table);
+    }
+    let modules = [
+        (ObjectKind::View, &schema.views),
+        (ObjectKind::Procedure, &schema.procedures),
+        (ObjectKind::Function, &schema.functions),
+    ];
+    for (kind, modules) in modules {
+        for module in modules {
+            add_module(&mut objects, kind, module);
+        }
+    }
+    for trigger in &schema.triggers {
+        add_trigger(&mut objects, trigger);
+    }
+    objects
+}
+
+/// An object on the way into the map.
+struct Object {
+    key: Key,
+    compared: Aspects,
+    shown: Shown,
+}
+
+impl Object {
+    fn standing_alone(kind: ObjectKind, name: &str) -> Self {
+        let key = Key {
+            kind,
+            owner: name.to_owned(),
+            part: Part::Only,
+        };
+        Self {
+            key,
+            compared: Aspects::default(),
+            shown: Shown {
+                name: name.to_owned(),
+                ..Shown::default()
+            },
+        }
+    }
+
+    fn named(kind: ObjectKind, table: &str, name: &str) -> Self {
+        Self {
+            key: Key {
+                kind,
+                owner: table.to_owned(),
+                part: Part::Named(name.to_owned()),
+            },
+            compared: Aspects::default(),
+            shown: Shown {
+                name: format!("{table}.{name}"),
+                ..Shown::default()
+            },
+        }
+    }
+
+    /// A constraint that is known by its name or, without one, by what it is `over`.
+    fn constraint(kind: ObjectKind, table: &str, name: Option<&str>, over: &Value) -> Self {
+        match normalise::given_name(name) {
+            Some(name) => Self::named(kind, table, name),
+            None => Self {
+                key: Key {
+                    kind,
+                    owner: table.to_owned(),
+                    part: Part::Unnamed(over.compared.clone()),
+                },
+                compared: Aspects::default(),
+                shown: Shown {
+                    name: format!("{table}({})", over.shown),
+                    ..Shown::default()
+                },
+            },
+        }
+    }
+
+    fn with(mut self, property: &'static str, value: Value) -> Self {
+        self.compared.own.insert(property, value.compared);
+        self.shown.aspects.own.insert(property, value.shown);
+        self
+    }
+
+    fn with_some(self, property: &'static str, value: Option<Value>) -> Self {
+        match value {
+            Some(value) => self.with(property, value),
+            None => self,
+        }
+    }
+
+    fn with_flag(self, property: &'static str, flag: bool) -> Self {
+        self.with_some(property, flag.then(|| Value::plain("yes")))
+    }
+
+    fn add_to(self, objects: &mut Objects) {
+        objects
+            .entry(self.key)
+            .or_default()
+            .entry(self.compared)
+            .or_insert(self.shown);
+    }
+}
+
+/// A fact as it is compared and as it is shown.
+struct Value {
+    compared: String,
+    shown: String,
+}
+
+impl Value {
+    fn plain(value: impl Into<String>) -> Self {
+        let shown = value.into();
+        Self {
+            compared: shown.clone(),
+            shown,
+        }
+    }
+
+    fn by(rule: fn(&str) -> String, text: &str) -> Self {
+        Self {
+            compared: rule(text),
+            shown: text.to_owned(),
+        }
+    }
+
+    fn names(names: &[String]) -> Self {
+        Self::plain(
+            names
+                .iter()
+                .map(|name| normalise::identifier(name))
+                .collect::<Vec<_>>()
+                .join(", "),
+        )
+    }
+
+    fn key_columns(columns: &[KeyColumn]) -> Self {
+        let parts: Vec<Value> = columns.iter().map(Self::key_column).collect();
+        let join = |text: fn(&Value) -> &str| parts.iter().map(text).collect::<Vec<_>>().join(", ");
+        Self {
+            compared: join(|part| &part.compared),
+            shown: join(|part| &part.shown),
+        }
+    }
+
+    fn key_column(column: &KeyColumn) -> Self {
+        let mut value = match &column.term {
+            KeyTerm::Column(name) => Self::plain(normalise::identifier(name)),
+            KeyTerm::Expression(text) => Self::by(normalise::expression, text),
+        };
+        if let Some(collation) = &column.collation {
+            value.compared += &format!(" COLLATE {}", normalise::collation(collation));
+            value.shown += &format!(" COLLATE {collation}");
+        }
+        if column.descending {
+            value.compared += " DESC";
+            value.shown += " DESC";
+        }
+        value
+    }
+}
+
+fn add_table(objects: &mut Objects, table: &Table) {
+    let mut object = Object::standing_alone(ObjectKind::Table, &table.name)
+        .with_flag("without rowid", table.options.without_rowid)
+        .with_flag("strict", table.options.strict)
+        .with_some(
+            "module",
+            table
+                .options
+                .virtual_module
+                .as_deref()
+                .map(|module| Value::by(normalise::module_text, module)),
+        );
+    for column in &table.columns {
+        let (compared, shown) = column_aspects(column);
+        object
+            .compared
+            .columns
+            .insert(column.name.clone(), compared);
+        object
+            .shown
+            .aspects
+            .columns
+            .insert(column.name.clone(), shown);
+        object
+            .shown
+            .columns
+            .push((column.name.clone(), definition(column)));
+    }
+    object.add_to(objects);
+
+    if let Some(key) = &table.primary_key {
+        add_primary_key(objects, &table.name, key);
+    }
+    for unique in &table.unique {
+        add_unique(objects, &table.name, unique);
+    }
+    for key in &table.foreign_keys {
+        add_foreign_key(objects, &table.name, key);
+    }
+    for check in &table.checks {
+        add_check(objects, &table.name, check);
+    }
+    for index in &table.indexes {
+        add_index(objects, &table.name, index);
+    }
+}
+
+type ColumnAspects = BTreeMap<&'static str, String>;
+
+/// What is compared of a column, and what is shown of it.
+fn column_aspects(column: &Column) -> (ColumnAspects, ColumnAspects) {
+    let yes = |flag: bool| flag.then(|| Value::plain("yes"));
+    let aspects = [
+        (
+            "type",
+            Some(Value::by(normalise::type_name, &column.data_type))
+                .filter(|value| !value.compared.is_empty()),
+        ),
+        (
+            "nullable",
+            Some(Value::plain(if column.nullable { "yes" } else { "no" })),
+        ),
+        (
+            "default",
+            column
+                .default
+                .as_deref()
+                .map(|text| Value::by(normalise::expression, text)),
+        ),
+        (
+            "collation",
+            column
+                .collation
+                .as_deref()
+                .map(|name| Value::by(normalise::collation, name)),
+        ),
+        ("identity", yes(column.identity)),
+        (
+            "generated",
+            column
+                .generated
+                .as_ref()
+                .map(|generated| Value::by(normalise::expression, &generated.expression)),
+        ),
+        (
+            "stored",
+            yes(column
+                .generated
+                .as_ref()
+                .is_some_and(|generated| generated.stored)),
+        ),
+        ("hidden", yes(column.hidden)),
+    ];
+    let present = aspects
+        .into_iter()
+        .filter_map(|(name, value)| value.map(|value| (name, value)));
+    present
+        .map(|(name, value)| ((name, value.compared), (name, value.shown)))
+        .unzip()
+}
+
+/// The whole column on one line, as one would write it.
+fn definition(column: &Column) -> String {
+    let mut words = Vec::new();
+    if !column.data_type.is_empty() {
+        words.push(column.data_type.clone());
+    }
+    if column.identity {
+        words.push("IDENTITY".to_owned());
+    }
+    if let Some(generated) = &column.generated {
+        let kept = if generated.stored {
+            "STORED"
+        } else {
+            "VIRTUAL"
+        };
+        words.push(format!("AS ({}) {kept}", generated.expression));
+    }
+    if let Some(collation) = &column.collation {
+        words.push(format!("COLLATE {collation}"));
+    }
+    words.push(if column.nullable { "NULL" } else { "NOT NULL" }.to_owned());
+    if let Some(default) = &column.default {
+        words.push(format!("DEFAULT {default}"));
+    }
+    if column.hidden {
+        words.push("HIDDEN".to_owned());
+    }
+    words.join(" ")
+}
+
+fn add_primary_key(objects: &mut Objects, table: &str, key: &PrimaryKey) {
+    let columns = Value::key_columns(&key.columns);
+    let name = normalise::given_name(key.name.as_deref());
+    let mut object = Object::constraint(ObjectKind::PrimaryKey, table, name, &columns)
+        .with("columns", columns)
+        .with_some("name", name.map(Value::plain));
+    // A table has at most one, so another name or other columns are a change of it and not another key.
+    object.key.part = Part::Only;
+    object.add_to(objects);
+}
+
+fn add_unique(objects: &mut Objects, table: &str, unique: &Unique) {
+    let columns = Value::key_columns(&unique.columns);
+    Object::constraint(ObjectKind::Unique, table, unique.name.as_deref(), &columns)
+        .with("columns", columns)
+        .add_to(objects);
+}
+
+fn add_foreign_key(objects: &mut Objects, table: &str, key: &ForeignKey) {
+    let columns = Value::names(&key.columns);
+    let target = if key.referenced_columns.is_empty() {
+        key.referenced_table.clone()
+    } else {
+        format!(
+            "{}({})",
+            key.referenced_table,
+            Value::names(&key.referenced_columns).shown
+        )
+    };
+    Object::constraint(ObjectKind::ForeignKey, table, key.name.as_deref(), &columns)
+        .with("columns", columns)
+        .with("references", Value::plain(target))
+        .with("on update", Value::plain(key.on_update.as_sql()))
+        .with("on delete", Value::plain(key.on_delete.as_sql()))
+        .with_flag("deferred", key.deferred)
+        .add_to(objects);
+}
+
+fn add_check(objects: &mut Objects, table: &str, check: &Check) {
+    let expression = Value::by(normalise::expression, &check.expression);
+    Object::constraint(ObjectKind::Check, table, check.name.as_deref(), &expression)
+        .with("expression", expression)
+        .add_to(objects);
+}
+
+fn add_index(objects: &mut Objects, table: &str, index: &Index) {
+    Object::named(ObjectKind::Index, table, &index.name)
+        .with("columns", Value::key_columns(&index.columns))
+        .with_flag("unique", index.unique)
+        .with_some(
+            "filter",
+            index
+                .filter
+                .as_deref()
+                .map(|text| Value::by(normalise::expression, text)),
+        )
+        .add_to(objects);
+}
+
+fn add_module(objects: &mut Objects, kind: ObjectKind, module: &Module) {
+    Object::standing_alone(kind, &module.name)
+        .with(
+            "definition",
+            Value::by(normalise::module_text, &module.text),
+        )
+        .add_to(objects);
+}
+
+fn add_trigger(objects: &mut Objects, trigger: &Trigger) {
+    Object::named(ObjectKind::Trigger, &trigger.table, &trigger.name)
+        .with(
+            "definition",
+            Value::by(normalise::module_text, &trigger.text),
+        )
+        .add_to(objects);
+}

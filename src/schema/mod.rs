@@ -1,0 +1,20 @@
+//! Pure: the model of a schema, what counts as the same, the difference between two, and how it is shown.
+//!
+//! Nothing here does I/O or knows another module. `model` is what a reader fills and a snapshot stores; `normalise`
+//! says which differences of writing mean nothing; `facts` takes a schema apart by those rules, and both the hash and
+//! [`diff`] compare nothing but facts, so equal hashes and an empty diff are one and the same thing.
+
+pub mod diff;
+mod facts;
+pub mod lexer;
+pub mod model;
+pub mod normalise;
+pub mod report;
+
+pub use diff::{Change, ChangeKind, Detail, diff};
+pub use model::{
+    Check, Column, ForeignKey, FormatVersion, Generated, Index, KeyColumn, KeyTerm, Module,
+    ObjectCounts, ObjectKind, PrimaryKey, ReferentialAction, Schema, Table, TableOptions, Trigger,
+    Unique,
+};
+pub use report::Report;

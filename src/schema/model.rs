@@ -1,0 +1,541 @@
+//! The model of a schema: what a reader fills, what a snapshot stores, what a diff compares.
+//!
+//! It keeps every text as the engine gave it; what may be written differently without meaning anything else is the
+//! business of [`normalise`](super::normalise). A fact that is absent is left out of the JSON, and a reader takes a
+//! missing field as absent: so fields can be added for other engines without a new format.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// The schema of one database at one moment.
+///
+/// Names are single strings: `orders` on SQLite, `dbo.orders` on SQL Server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Schema {
+    /// First in the JSON, so that a newer format is recognised before anything of it is misread.
+    pub format_version: FormatVersion,
+    #[serde(default)]
+    pub tables: Vec<Table>,
+    #[serde(default)]
+    pub views: Vec<Module>,
+    #[serde(default)]
+    pub procedures: Vec<Module>,
+    #[serde(default)]
+    pub functions: Vec<Module>,
+    #[serde(default)]
+    pub triggers: Vec<Trigger>,
+}
+
+/// The format in which this dbvc writes schemas; it reads this one and those before it.
+///
+/// The type has one value, so a schema in memory cannot claim another format.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FormatVersion;
+
+impl FormatVersion {
+    /// The number in `formatVersion`. It grows only when an older dbvc would misread what is written.
+    pub const CURRENT: u32 = 1;
+}
+
+impl Serialize for FormatVersion {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(Self::CURRENT)
+    }
+}
+
+impl<'de> Deserialize<'de> for FormatVersion {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let found = u32::deserialize(deserializer)?;
+        match found {
+            1..=Self::CURRENT => Ok(Self),
+            0 => Err(serde::de::Error::custom("schema format 0 does not exist")),
+            _ => Err(serde::de::Error::custom(format!(
+                "the schema was written in format {found} by a newer dbvc, this one reads up to {}: update dbvc",
+                Self::CURRENT
+            ))),
+        }
+    }
+}
+
+/// A table with everything that belongs to it except triggers, which can also stand on views.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Table {
+    pub name: String,
+    /// In the order of the table. The order is kept for readers; it is not compared.
+    #[serde(default)]
+    pub columns: Vec<Column>,
+    #[serde(default, skip_serializing_if = "TableOptions::is_default")]
+    pub options: TableOptions,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub primary_key: Option<PrimaryKey>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unique: Vec<Unique>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub foreign_keys: Vec<ForeignKey>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<Index>,
+}
+
+/// How a table is kept, where that differs from the engine's default.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TableOptions {
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub without_rowid: bool,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub strict: bool,
+    /// Of a virtual table: its module with the arguments, `fts5(title, body)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub virtual_module: Option<String>,
+}
+
+impl TableOptions {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A column of a table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Column {
+    pub name: String,
+    /// The type as declared; empty where SQLite has none.
+    #[serde(rename = "type", default)]
+    pub data_type: String,
+    #[serde(default)]
+    pub nullable: bool,
+    /// The expression of the default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default: Option<String>,
+    /// Absent when it is the default of the database.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collation: Option<String>,
+    /// `AUTOINCREMENT` on SQLite, `IDENTITY` on SQL Server.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub identity: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated: Option<Generated>,
+    /// Left out of `SELECT *`: of a virtual table the columns that only its module uses.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub hidden: bool,
+}
+
+/// How a generated (computed) column comes by its value.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Generated {
+    pub expression: String,
+    /// Kept in the row (`STORED`, `PERSISTED`) rather than worked out on reading.
+    #[serde(default)]
+    pub stored: bool,
+}
+
+/// One member of a key or an index.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyColumn {
+    #[serde(flatten)]
+    pub term: KeyTerm,
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub descending: bool,
+    /// Absent when it is that of the column.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub collation: Option<String>,
+}
+
+impl KeyColumn {
+    /// A column in ascending order with the collation of its own.
+    pub fn ascending(column: impl Into<String>) -> Self {
+        Self {
+            term: KeyTerm::Column(column.into()),
+            descending: false,
+            collation: None,
+        }
+    }
+}
+
+/// What is indexed: a column by its name, or the value of an expression. Keys have only columns.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum KeyTerm {
+    Column(String),
+    Expression(String),
+}
+
+/// The primary key of a table; there is at most one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PrimaryKey {
+    /// Absent when nobody gave it one; a name that the server made up is no name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub columns: Vec<KeyColumn>,
+}
+
+/// A unique constraint (not a unique index, which is an [`Index`]).
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unique {
+    /// Absent when nobody gave it one; a name that the server made up is no name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub columns: Vec<KeyColumn>,
+}
+
+/// A foreign key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ForeignKey {
+    /// Absent when nobody gave it one; a name that the server made up is no name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub columns: Vec<String>,
+    pub referenced_table: String,
+    /// In the order of `columns`. Empty only when the referenced table does not exist and none were named.
+    pub referenced_columns: Vec<String>,
+    #[serde(default)]
+    pub on_update: ReferentialAction,
+    #[serde(default)]
+    pub on_delete: ReferentialAction,
+    /// Checked at commit (`DEFERRABLE INITIALLY DEFERRED`); every other spelling is checked at once.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub deferred: bool,
+}
+
+/// What a foreign key does to its rows when the referenced row changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReferentialAction {
+    #[default]
+    NoAction,
+    Restrict,
+    Cascade,
+    SetNull,
+    SetDefault,
+}
+
+impl ReferentialAction {
+    /// The action in SQL, as catalogs and pragmas spell it (`_` may stand for the space).
+    pub fn from_sql(text: &str) -> Option<Self> {
+        match text.trim().to_ascii_uppercase().replace('_', " ").as_str() {
+            "NO ACTION" => Some(Self::NoAction),
+            "RESTRICT" => Some(Self::Restrict),
+            "CASCADE" => Some(Self::Cascade),
+            "SET NULL" => Some(Self::SetNull),
+            "SET DEFAULT" => Some(Self::SetDefault),
+            _ => None,
+        }
+    }
+
+    /// The action in SQL.
+    pub fn as_sql(self) -> &'static str {
+        match self {
+            Self::NoAction => "NO ACTION",
+            Self::Restrict => "RESTRICT",
+            Self::Cascade => "CASCADE",
+            Self::SetNull => "SET NULL",
+            Self::SetDefault => "SET DEFAULT",
+        }
+    }
+}
+
+/// A check constraint, of a column or of the table.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Check {
+    /// Absent when nobody gave it one; a name that the server made up is no name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    pub expression: String,
+}
+
+/// An index that is not the means of a key or a unique constraint.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Index {
+    pub name: String,
+    #[serde(default)]
+    pub unique: bool,
+    pub columns: Vec<KeyColumn>,
+    /// The condition of a partial (filtered) index.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+}
+
+/// A view, procedure or function: a name and the text that made it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Module {
+    pub name: String,
+    pub text: String,
+}
+
+/// A trigger on a table or a view.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Trigger {
+    pub name: String,
+    /// The table or view on which it stands.
+    pub table: String,
+    pub text: String,
+}
+
+/// The kinds of object that come and go on their own; columns belong to their table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ObjectKind {
+    Table,
+    PrimaryKey,
+    Unique,
+    ForeignKey,
+    Check,
+    Index,
+    View,
+    Trigger,
+    Procedure,
+    Function,
+}
+
+impl ObjectKind {
+    /// The kind as the JSON spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::PrimaryKey => "primary-key",
+            Self::Unique => "unique",
+            Self::ForeignKey => "foreign-key",
+            Self::Check => "check",
+            Self::Index => "index",
+            Self::View => "view",
+            Self::Trigger => "trigger",
+            Self::Procedure => "procedure",
+            Self::Function => "function",
+        }
+    }
+}
+
+/// How many objects of each kind a schema has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ObjectCounts {
+    pub tables: usize,
+    pub views: usize,
+    /// Without those that only serve a key or a unique constraint.
+    pub indexes: usize,
+    pub procedures: usize,
+    pub functions: usize,
+    pub triggers: usize,
+    /// Primary keys, unique constraints, foreign keys and checks. NOT NULL and defaults belong to their column.
+    pub constraints: usize,
+}
+
+impl Schema {
+    /// How many objects of each kind there are.
+    pub fn object_counts(&self) -> ObjectCounts {
+        let constraints_of = |table: &Table| {
+            usize::from(table.primary_key.is_some())
+                + table.unique.len()
+                + table.foreign_keys.len()
+                + table.checks.len()
+        };
+        ObjectCounts {
+            tables: self.tables.len(),
+            views: self.views.len(),
+            indexes: self.tables.iter().map(|table| table.indexes.len()).sum(),
+            procedures: self.procedures.len(),
+            functions: self.functions.len(),
+            triggers: self.triggers.len(),
+            constraints: self.tables.iter().map(constraints_of).sum(),
+        }
+    }
+
+    /// The schema without these tables and what belongs to them: keys, constraints, indexes, triggers.
+    ///
+    /// Names are compared exactly, since the caller names tables that it made itself.
+    pub fn without(&self, own: &[&str]) -> Schema {
+        let mut rest = self.clone();
+        rest.tables
+            .retain(|table| !own.contains(&table.name.as_str()));
+        rest.triggers
+            .retain(|trigger| !own.contains(&trigger.table.as_str()));
+        rest
+    }
+
+    /// The same schema with its objects in canonical order, so that the order of their creation leaves no trace.
+    ///
+    /// Columns, and the members of keys and indexes, keep their order.
+    pub fn sorted(mut self) -> Schema {
+        for table in &mut self.tables {
+            table.unique.sort();
+            table.foreign_keys.sort();
+            table.checks.sort();
+            table.indexes.sort();
+        }
+        self.tables.sort();
+        self.views.sort();
+        self.procedures.sort();
+        self.functions.sort();
+        self.triggers.sort();
+        self
+    }
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn orders() -> Schema {
+        Schema {
+            tables: vec![
+                Table {
+                    name: "orders".into(),
+                    columns: vec![Column {
+                        name: "id".into(),
+                        data_type: "INTEGER".into(),
+                        ..Column::default()
+                    }],
+                    primary_key: Some(PrimaryKey {
+                        name: None,
+                        columns: vec![KeyColumn::ascending("id")],
+                    }),
+                    unique: vec![Unique {
+                        name: None,
+                        columns: vec![KeyColumn::ascending("number")],
+                    }],
+                    foreign_keys: vec![ForeignKey {
+                        columns: vec!["customer".into()],
+                        ..ForeignKey::default()
+                    }],
+                    checks: vec![Check {
+                        name: None,
+                        expression: "id > 0".into(),
+                    }],
+                    indexes: vec![Index {
+                        name: "orders_by_day".into(),
+                        ..Index::default()
+                    }],
+                    ..Table::default()
+                },
+                Table {
+                    name: "customers".into(),
+                    ..Table::default()
+                },
+            ],
+            triggers: vec![
+                Trigger {
+                    name: "stamp".into(),
+                    table: "orders".into(),
+                    text: String::new(),
+                },
+                Trigger {
+                    name: "greet".into(),
+                    table: "customers".into(),
+                    text: String::new(),
+                },
+            ],
+            views: vec![Module {
+                name: "open_orders".into(),
+                text: String::new(),
+            }],
+            ..Schema::default()
+        }
+    }
+
+    #[test]
+    fn counts_every_kind_of_constraint_and_no_column() {
+        assert_eq!(
+            orders().object_counts(),
+            ObjectCounts {
+                tables: 2,
+                views: 1,
+                indexes: 1,
+                triggers: 2,
+                constraints: 4,
+                ..ObjectCounts::default()
+            }
+        );
+    }
+
+    #[test]
+    fn leaves_out_own_tables_with_their_triggers_and_nothing_else() {
+        let rest = orders().without(&["orders", "no_such_table"]);
+        assert_eq!(
+            rest.tables,
+            vec![Table {
+                name: "customers".into(),
+                ..Table::default()
+            }]
+        );
+        assert_eq!(rest.triggers.len(), 1);
+        assert_eq!(rest.triggers[0].name, "greet");
+        assert_eq!(rest.views, orders().views);
+    }
+
+    #[test]
+    fn survives_a_trip_through_json() {
+        let text = serde_json::to_string(&orders()).unwrap();
+        assert!(
+            text.starts_with(r#"{"formatVersion":1,"tables":[{"name":"orders""#),
+            "{text}"
+        );
+        assert!(
+            text.contains(r#""primaryKey":{"columns":[{"column":"id"}]}"#),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<Schema>(&text).unwrap(), orders());
+    }
+
+    #[test]
+    fn reads_the_smallest_schema_and_fields_that_it_does_not_know() {
+        let read: Schema = serde_json::from_str(r#"{"formatVersion":1,"sequences":[]}"#).unwrap();
+        assert_eq!(read, Schema::default());
+    }
+
+    #[test]
+    fn refuses_a_schema_of_a_newer_format_by_saying_so() {
+        let error = serde_json::from_str::<Schema>(r#"{"formatVersion":2,"tables":{}}"#)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("written in format 2 by a newer dbvc"),
+            "{error}"
+        );
+        assert!(error.contains("update dbvc"), "{error}");
+    }
+
+    #[test]
+    fn refuses_a_schema_without_its_format() {
+        let error = serde_json::from_str::<Schema>("{}")
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("formatVersion"), "{error}");
+    }
+
+    #[test]
+    fn a_newer_format_is_recognised_even_when_the_fields_were_sorted_by_name() {
+        let value: serde_json::Value =
+            serde_json::from_str(r#"{"tables":{},"formatVersion":9}"#).unwrap();
+        let error = serde_json::from_value::<Schema>(value)
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("format 9"), "{error}");
+    }
+
+    #[test]
+    fn a_referential_action_reads_what_it_writes() {
+        use ReferentialAction::*;
+        for action in [NoAction, Restrict, Cascade, SetNull, SetDefault] {
+            assert_eq!(ReferentialAction::from_sql(action.as_sql()), Some(action));
+        }
+        assert_eq!(ReferentialAction::from_sql("SET_NULL"), Some(SetNull));
+        assert_eq!(ReferentialAction::from_sql("EXPLODE"), None);
+    }
+}
