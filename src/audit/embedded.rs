@@ -5,7 +5,7 @@ use std::path::Path;
 use async_trait::async_trait;
 
 use crate::database::sqlite::{SHORT_WAIT, SqliteDatabase};
-use crate::database::{Access, Connection, Database, DatabaseError, Reply, Row, Sql, Statement};
+use crate::database::{Access, Database, DatabaseError, Reply, Row, Sql, Statement};
 use crate::script::DatabaseId;
 use crate::time::Timestamp;
 

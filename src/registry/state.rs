@@ -9,7 +9,7 @@ use super::lock::LockRow;
 use super::migrations::{AppliedStatus, MigrationRecord};
 use super::runs::OpenPlan;
 use super::snapshots::SnapshotRow;
-use super::{definition, events, executions, lock, migrations, runs, snapshots};
+use super::{definition, executions, lock, migrations, runs, snapshots};
 
 /// The registry's word on one database.
 #[derive(Debug, Clone)]
