@@ -3,4 +3,5 @@
 //! Imports run one way only: `functions` and `command_line` → `engine` → `audit`, `registry`, `database` → `schema`,
 //! `script`. `docs/how-it-works.md` draws the flow.
 
+pub mod command_line;
 pub mod script;
