@@ -60,8 +60,11 @@ pub fn check_folder(files: &[CheckedFile<'_>]) -> Vec<FolderFinding> {
     findings
 }
 
+/// What two scripts of one folder must not have in common.
+type VersionKey<'a> = (EngineKind, Prefix, &'a Version);
+
 /// The versioned files of a folder, in the order of the folder.
-struct Versions<'a>(HashMap<(EngineKind, Prefix, &'a Version), Vec<(usize, &'a FileName)>>);
+struct Versions<'a>(HashMap<VersionKey<'a>, Vec<(usize, &'a FileName)>>);
 
 impl<'a> Versions<'a> {
     fn of(names: &'a [Result<FileName, FileNameError>]) -> Self {
