@@ -148,6 +148,14 @@ async fn the_handler_gets_the_environment_of_core_tools_and_nothing_of_the_devel
 }
 
 #[tokio::test]
+async fn a_request_that_comes_before_the_handler_is_ready_waits_for_it() {
+    let (_app, builder) = played();
+    let host = builder.launch().await;
+    assert_eq!(host.state(), State::Starting);
+    host.get("/api/about").await.expect_status(200);
+}
+
+#[tokio::test]
 async fn in_azure_the_environment_is_azures() {
     let (_app, builder) = played();
     let host = builder.cloud().start().await;
