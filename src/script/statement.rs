@@ -170,7 +170,6 @@ impl<'a> Statement<'a> {
             ("journal_mode", "PRAGMA journal_mode"),
             ("foreign_keys", "PRAGMA foreign_keys"),
             ("synchronous", "PRAGMA synchronous"),
-            ("temp_store", "PRAGMA temp_store"),
         ]
         .into_iter()
         .find_map(|(pragma, shown)| (sets && name.is(pragma)).then_some(shown))
@@ -455,6 +454,7 @@ mod tests {
             "SELECT 1 AS vacuum",
             "PRAGMA foreign_keys;",
             "PRAGMA user_version = 3",
+            "PRAGMA temp_store = MEMORY",
             "PRAGMA table_info(journal_mode)",
             "SELECT ';'; -- VACUUM",
             "ATTACH 'x' AS y",
