@@ -101,6 +101,7 @@ struct Inner {
     instance: String,
     archive: Arc<dyn Archive>,
     live: live::LiveRuns,
+    deliveries: delivery::Deliveries,
 }
 
 impl Engine {
@@ -119,6 +120,7 @@ impl Engine {
                 instance,
                 archive,
                 live: live::LiveRuns::default(),
+                deliveries: delivery::Deliveries::default(),
             }),
         }
     }
