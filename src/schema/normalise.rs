@@ -5,7 +5,7 @@
 //! changed (a name in it may be case-sensitive), nor an expression rewritten. What the engines call differently but
 //! mean equally without any rewriting (column order) is left out when the [`facts`](super::facts) are taken.
 
-use super::lexer::{Token, TokenKind, begins_name, code, continues_name, tokens};
+use super::lexer::{Token, TokenKind, begins_name, continues_name, tokens};
 
 /// The text of a view, trigger, procedure or function, for comparing.
 ///

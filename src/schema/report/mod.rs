@@ -6,7 +6,7 @@ mod markdown;
 pub use html::html;
 pub use markdown::markdown;
 
-use super::diff::{Change, ChangeKind};
+use super::diff::Change;
 
 /// The finding about one database, ready to be shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
