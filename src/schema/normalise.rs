@@ -3,7 +3,7 @@
 //! A rule may only make texts equal that no engine could tell apart. Where that is in doubt the text stays as it is: a
 //! drift reported for nothing costs a look, one that is not reported costs trust. So the case of words is never
 //! changed (a name in it may be case-sensitive), nor an expression rewritten. What the engines call differently but
-//! mean equally without any rewriting (column order) is left out when the [`facts`](super::facts) are taken.
+//! mean equally without any rewriting (column order) is left out when the `facts` are taken.
 
 use super::lexer::{Token, TokenKind, begins_name, continues_name, tokens};
 
