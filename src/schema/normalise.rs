@@ -89,7 +89,7 @@ fn unambiguous(sql: &str) -> Option<Vec<Token<'_>>> {
 
 /// A text that is better not touched, but for line ends and the white space around it.
 fn verbatim(sql: &str) -> String {
-    sql.trim().replace("\r\n", "\n")
+    sql.trim_ascii().replace("\r\n", "\n")
 }
 
 /// The tokens with one space between any two, which no longer depends on how they were set.
