@@ -103,6 +103,7 @@ struct Inner {
     instance: String,
     archive: Arc<dyn Archive>,
     live: live::LiveRuns,
+    deliveries: delivery::Deliveries,
 }
 
 impl Engine {
@@ -121,6 +122,7 @@ impl Engine {
                 instance,
                 archive,
                 live: live::LiveRuns::default(),
+                deliveries: delivery::Deliveries::default(),
             }),
         }
     }
