@@ -88,6 +88,14 @@ pub enum EngineError {
     /// Dbvc's own migration was named.
     #[error("{0} is dbvc's own and can be neither changed, withdrawn nor rolled back")]
     OwnMigration(MigrationId),
+    /// The content of a snapshot is not what was captured.
+    #[error("snapshot {snapshot} cannot be used: {problem}; compare with another one, or capture a new baseline")]
+    SnapshotDamaged {
+        /// The snapshot.
+        snapshot: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// A script was changed after it was applied.
     #[error("{}", checksum_text(.0))]
     ChecksumMismatch(Vec<MigrationId>),
@@ -268,7 +276,10 @@ impl EngineError {
             Self::Drifted { .. } => "drifted",
             Self::Locked { .. } => "locked",
             Self::ConfirmationRequired(_) => "confirmation-required",
-            Self::Unavailable { .. } | Self::NoEngine { .. } | Self::Archive(_) => "unavailable",
+            Self::Unavailable { .. }
+            | Self::NoEngine { .. }
+            | Self::Archive(_)
+            | Self::SnapshotDamaged { .. } => "unavailable",
             Self::RegistryNewer { .. } => "registry-newer",
             Self::MigrationFailed(_) => "migration-failed",
             Self::InRun { problem, .. } => problem.code(),

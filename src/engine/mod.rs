@@ -1,12 +1,14 @@
 //! The migration engine: everything that changes a database goes through it, whoever asks.
 
 mod access;
+mod between_runs;
 mod cancel;
 mod create;
 mod database_run;
 mod databases;
 mod delivery;
 mod drift;
+mod drift_timer;
 mod dry_run;
 mod error;
 mod health;

@@ -1,0 +1,355 @@
+//! Drift: how the live schema differs from the last trusted snapshot, when that can be said.
+
+use std::fmt;
+
+use crate::audit::{EventDraft, EventType};
+use crate::database::{Connection, DatabaseError, ask};
+use crate::registry::events;
+use crate::registry::snapshots::SnapshotRow;
+use crate::registry::state::{self, DatabaseState};
+use crate::schema::{ChangeKind, Schema, diff};
+use crate::script::DatabaseId;
+
+use super::Engine;
+use super::access::{Managed, holder};
+use super::between_runs::Moment;
+use super::error::EngineError;
+use super::request::Caller;
+use super::snapshots::{is_about_content, live_schema};
+use super::view::{Drift, DriftSide, DriftState};
+
+/// How often the live schema is read anew because a run came in between.
+const ATTEMPTS: u32 = 3;
+
+/// How many names a finding's event carries; the list of all is what GET drift is for.
+const NAMES: usize = 20;
+
+/// Why drift cannot be judged.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Hindrance {
+    /// A run holds the database and may be changing it.
+    Held,
+    /// A run died, and nobody has found out yet what it did.
+    DeadRun,
+    /// An execution without a transaction has not ended.
+    Running,
+    /// Executions came after the last trusted snapshot.
+    OutOfDate,
+    /// There is nothing to compare with.
+    NoTrustedSnapshot,
+    /// Runs kept coming in between.
+    Busy,
+}
+
+impl fmt::Display for Hindrance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Held => "a run holds the database; ask again when it has ended",
+            Self::DeadRun => {
+                "a run ended without a word, and what it did is not known yet; the next run finds out, and so does \
+                 POST integrity/verify with fix"
+            }
+            Self::Running => {
+                "an execution has not ended; the next run finds out what became of it, and so does POST integrity/verify \
+                 with fix"
+            }
+            Self::OutOfDate => {
+                "executions are newer than the last trusted snapshot; the next run takes a new one, or capture a baseline"
+            }
+            Self::NoTrustedSnapshot => {
+                "there is no trusted snapshot yet; the next run takes one, or capture a baseline"
+            }
+            Self::Busy => "runs came in between each time the schema was read; ask again later",
+        })
+    }
+}
+
+/// The snapshot to compare the live schema with, or why there is nothing to say.
+pub(super) fn judge(state: &DatabaseState) -> Result<&SnapshotRow, Hindrance> {
+    if state.lock.as_ref().and_then(holder).is_some() {
+        return Err(Hindrance::Held);
+    }
+    if !state.open_plans.is_empty() {
+        return Err(Hindrance::DeadRun);
+    }
+    if !state.running.is_empty() {
+        return Err(Hindrance::Running);
+    }
+    trusted_and_current(state)
+}
+
+/// The same without asking whether a run is at work: for the run itself.
+fn trusted_and_current(state: &DatabaseState) -> Result<&SnapshotRow, Hindrance> {
+    let trusted = state
+        .trusted_snapshot
+        .as_ref()
+        .ok_or(Hindrance::NoTrustedSnapshot)?;
+    if state.snapshot_is_current() {
+        Ok(trusted)
+    } else {
+        Err(Hindrance::OutOfDate)
+    }
+}
+
+/// What the snapshots taken so far say of drift, without a look at the live schema.
+pub(super) fn drift_state(state: &DatabaseState) -> DriftState {
+    let detected = match (trusted_and_current(state), &state.newest_snapshot) {
+        (Ok(trusted), Some(newest)) => Some(trusted.schema_hash != newest.schema_hash),
+        _ => None,
+    };
+    DriftState {
+        detected,
+        checked_at: state
+            .newest_snapshot
+            .as_ref()
+            .map(|newest| newest.captured_at),
+    }
+}
+
+fn side_of(row: &SnapshotRow) -> DriftSide {
+    DriftSide {
+        snapshot_id: Some(row.snapshot_id.clone()),
+        live: false,
+        schema_hash: Some(row.schema_hash.clone()),
+    }
+}
+
+fn live_side(hash: String) -> DriftSide {
+    DriftSide {
+        snapshot_id: None,
+        live: true,
+        schema_hash: Some(hash),
+    }
+}
+
+fn not_judged(managed: &Managed, from: Option<&SnapshotRow>, why: &Hindrance) -> Drift {
+    Drift {
+        database_id: managed.id().clone(),
+        detected: None,
+        from: from.map(side_of),
+        to: None,
+        reason: Some(why.to_string()),
+        changes: Vec::new(),
+    }
+}
+
+impl Engine {
+    /// How a database differs from its last trusted snapshot, or how two snapshots of the environment differ. Writes
+    /// nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::UnknownSnapshot`]; [`EngineError::Archive`] when there is a difference and the archive, which has the
+    /// snapshot's content, cannot be reached.
+    pub async fn drift(
+        &self,
+        database: &DatabaseId,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<Drift, EngineError> {
+        let managed = self.managed(database).await?;
+        let from = match from {
+            None => None,
+            Some(id) => Some(self.named_snapshot(&managed, id).await?),
+        };
+        let Some(to) = to else {
+            return self.against_live(&managed, from).await;
+        };
+        let to = self.named_snapshot(&managed, to).await?;
+        let from = match from {
+            Some(from) => from,
+            None => {
+                let (_, state) = self.read_state(&managed).await?;
+                match state.trusted_snapshot {
+                    Some(trusted) => (managed.clone(), trusted),
+                    None => {
+                        return Ok(Drift {
+                            to: Some(side_of(&to.1)),
+                            ..not_judged(&managed, None, &Hindrance::NoTrustedSnapshot)
+                        });
+                    }
+                }
+            }
+        };
+        let changes = if from.1.schema_hash == to.1.schema_hash {
+            Vec::new()
+        } else {
+            let older = self.stored_schema(&from.0, &from.1).await?;
+            let newer = self.stored_schema(&to.0, &to.1).await?;
+            diff(&older, &newer)
+        };
+        Ok(Drift {
+            database_id: managed.id().clone(),
+            detected: Some(!changes.is_empty()),
+            from: Some(side_of(&from.1)),
+            to: Some(side_of(&to.1)),
+            reason: None,
+            changes,
+        })
+    }
+
+    /// A snapshot of this database or of another one of the environment.
+    async fn named_snapshot(
+        &self,
+        managed: &Managed,
+        id: &str,
+    ) -> Result<(Managed, SnapshotRow), EngineError> {
+        match self.find_snapshot(vec![managed.clone()], id).await {
+            Err(EngineError::UnknownSnapshot(_)) => {
+                let mut others = self.one_or_all(None).await?;
+                others.retain(|other| other.id() != managed.id());
+                self.find_snapshot(others, id).await
+            }
+            found => found,
+        }
+    }
+
+    /// Compares the live schema with a snapshot: by default the last trusted one.
+    ///
+    /// Whether a run is at work is asked before and after the schema is read. A snapshot that the caller names is compared
+    /// whatever was executed since: then the question is not who changed the database.
+    async fn against_live(
+        &self,
+        managed: &Managed,
+        named: Option<(Managed, SnapshotRow)>,
+    ) -> Result<Drift, EngineError> {
+        let judged = |state: &DatabaseState| match &named {
+            None => judge(state).cloned(),
+            Some((_, row)) => match judge(state) {
+                Ok(_) | Err(Hindrance::OutOfDate | Hindrance::NoTrustedSnapshot) => Ok(row.clone()),
+                Err(why) => Err(why),
+            },
+        };
+        let about = |state: &DatabaseState| match &named {
+            Some((_, row)) => Some(row.clone()),
+            None => state.trusted_snapshot.clone(),
+        };
+        for _ in 0..ATTEMPTS {
+            let (connection, before) = self.read_state(managed).await?;
+            let (Some(mut connection), Ok(from)) = (connection, judged(&before)) else {
+                let why = judged(&before)
+                    .err()
+                    .unwrap_or(Hindrance::NoTrustedSnapshot);
+                return Ok(not_judged(managed, about(&before).as_ref(), &why));
+            };
+            let live = live_schema(connection.as_mut(), managed).await?;
+            let after = state::read(connection.as_mut(), managed.id())
+                .await
+                .map_err(|error| managed.problem(error))?
+                .unwrap_or_else(DatabaseState::empty);
+            if let Err(why) = judged(&after) {
+                return Ok(not_judged(managed, about(&after).as_ref(), &why));
+            }
+            if Moment::of(&before) != Moment::of(&after)
+                || before.trusted_snapshot != after.trusted_snapshot
+            {
+                continue;
+            }
+            let hash = live.hash();
+            let changes = if hash == from.schema_hash {
+                Vec::new()
+            } else {
+                let of = named.as_ref().map_or(managed, |(of, _)| of);
+                diff(&self.stored_schema(of, &from).await?, &live)
+            };
+            return Ok(Drift {
+                database_id: managed.id().clone(),
+                detected: Some(!changes.is_empty()),
+                from: Some(side_of(&from)),
+                to: Some(live_side(hash)),
+                reason: None,
+                changes,
+            });
+        }
+        Ok(not_judged(managed, None, &Hindrance::Busy))
+    }
+
+    /// The drift that a run, or the timer, finds: none when there is nothing to compare with or nothing differs.
+    ///
+    /// Asks nobody whether a run is at work: the run that calls this holds the database itself. When the snapshot's content
+    /// cannot be had the finding comes without its changes, and says so: an archive that is down stops no migration.
+    pub(super) async fn drift_found(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        state: &DatabaseState,
+        live: &Schema,
+    ) -> Result<Option<Drift>, EngineError> {
+        let Ok(trusted) = trusted_and_current(state) else {
+            return Ok(None);
+        };
+        let hash = live.hash();
+        if hash == trusted.schema_hash {
+            return Ok(None);
+        }
+        let (changes, reason) = match self.snapshot_schema(connection, managed, trusted).await {
+            Ok(before) => (diff(&before, live), None),
+            Err(error) if is_about_content(&error) => {
+                tracing::warn!(database = %managed.id(), %error, "drift without its changes");
+                let reason = format!("the schema differs, but the changes cannot be listed: {error}");
+                (Vec::new(), Some(reason))
+            }
+            Err(error) => return Err(error),
+        };
+        if changes.is_empty() && reason.is_none() {
+            return Ok(None);
+        }
+        Ok(Some(Drift {
+            database_id: managed.id().clone(),
+            detected: Some(true),
+            from: Some(side_of(trusted)),
+            to: Some(live_side(hash)),
+            reason,
+            changes,
+        }))
+    }
+
+    /// What the trail is told of a finding.
+    pub(super) fn drift_event(&self, caller: &Caller, drift: &Drift) -> EventDraft {
+        let count = |kind: ChangeKind| {
+            drift
+                .changes
+                .iter()
+                .filter(|change| change.change == kind)
+                .count()
+        };
+        let names: Vec<String> = drift
+            .changes
+            .iter()
+            .take(NAMES)
+            .map(|change| format!("{} {}", change.kind.as_str(), change.name))
+            .collect();
+        let data = serde_json::json!({
+            "snapshotId": drift.from.as_ref().and_then(|from| from.snapshot_id.as_deref()),
+            "schemaHash": drift.to.as_ref().and_then(|to| to.schema_hash.as_deref()),
+            "added": count(ChangeKind::Added),
+            "removed": count(ChangeKind::Removed),
+            "changed": count(ChangeKind::Changed),
+            "names": names,
+            "reason": drift.reason,
+        });
+        self.draft(EventType::DriftDetected, caller, data)
+    }
+}
+
+/// Whether the trail does not know of a finding yet: its newest one is of another snapshot or another live schema.
+pub(super) async fn is_new_finding(
+    connection: &mut dyn Connection,
+    managed: &Managed,
+    drift: &Drift,
+) -> Result<bool, EngineError> {
+    let newest = async {
+        let last = events::last_of_type(managed.id(), EventType::DriftDetected.as_str());
+        let reply = ask(connection, last).await?;
+        let row = reply.rows.first().map(events::parse).transpose()?;
+        Ok::<_, DatabaseError>(row)
+    };
+    let Some(newest) = newest.await.map_err(|error| managed.problem(error))? else {
+        return Ok(true);
+    };
+    let data: serde_json::Value = serde_json::from_str(&newest.data).unwrap_or_default();
+    let known = |field: &str| data.get(field).and_then(serde_json::Value::as_str);
+    let snapshot = drift.from.as_ref().and_then(|from| from.snapshot_id.as_deref());
+    let hash = drift.to.as_ref().and_then(|to| to.schema_hash.as_deref());
+    Ok(known("snapshotId") != snapshot || known("schemaHash") != hash)
+}

@@ -1,0 +1,398 @@
+//! Snapshots: taking them, listing them, and finding their content again.
+
+use crate::audit::{ArchiveError, Change, EventDraft, EventType};
+use crate::database::{Access, Connection, DatabaseError, Statement, ask};
+use crate::registry::definition::OWN_TABLES;
+use crate::registry::snapshots::{self, SnapshotRow};
+use crate::schema::{ObjectCounts, Schema};
+use crate::script::{DatabaseId, EngineKind};
+use crate::time::Timestamp;
+
+use super::Engine;
+use super::access::{Managed, Writing, holder, new_id};
+use super::between_runs::{Moment, NotBetween};
+use super::error::{EngineError, FieldError};
+use super::request::{Caller, SnapshotQuery, SnapshotRequest};
+use super::view::{Page, Snapshot, SnapshotHeader, SnapshotType};
+
+/// Size of a part in bytes. The archive holds a part as a JSON text within JSON, which at most doubles it, and an item of
+/// Cosmos DB may have 2 MiB.
+const PART_BYTES: usize = 1_000_000;
+
+/// How often a snapshot is taken anew because a run came in between.
+const ATTEMPTS: u32 = 3;
+
+/// Before every moment and every id there can be: where the first page begins.
+const NEWEST: (&str, &str) = ("9999-12-31T23:59:59.999Z", "~");
+
+/// The schema as it is now, without dbvc's own tables.
+pub(super) async fn live_schema(
+    connection: &mut dyn Connection,
+    managed: &Managed,
+) -> Result<Schema, EngineError> {
+    let schema = connection
+        .read_schema()
+        .await
+        .map_err(|error| managed.problem(error))?;
+    Ok(schema.without(OWN_TABLES))
+}
+
+/// A snapshot that is going to be written.
+pub(super) struct Capture {
+    /// Its header; what it covers is the registry's to give.
+    pub row: SnapshotRow,
+    engine: EngineKind,
+    counts: ObjectCounts,
+    parts: Vec<String>,
+}
+
+impl Capture {
+    /// A snapshot of this schema, taken now.
+    pub fn of(
+        schema: &Schema,
+        managed: &Managed,
+        kind: SnapshotType,
+        caller: &Caller,
+        run_id: Option<&str>,
+    ) -> Self {
+        let counts = schema.object_counts();
+        // Plain data always serialises.
+        let text = serde_json::to_string(schema).unwrap_or_default();
+        let parts = cut(&text, PART_BYTES);
+        Self {
+            row: SnapshotRow {
+                snapshot_id: new_id(),
+                database_id: managed.id().clone(),
+                kind: kind.as_str().to_owned(),
+                captured_at: Timestamp::now(),
+                captured_by: caller.executor.clone(),
+                run_id: run_id.map(str::to_owned),
+                schema_hash: schema.hash(),
+                object_counts: serde_json::to_string(&counts).unwrap_or_default(),
+                size_bytes: text.len() as u64,
+                parts: parts.len() as u64,
+                covers: 0,
+                archived_at: None,
+            },
+            engine: managed.engine(),
+            counts,
+            parts,
+        }
+    }
+
+    /// Adds the header and stages the content until the archive has it. Each statement changes exactly one row.
+    pub fn statements(&self) -> Vec<Statement> {
+        let parts = (1..).zip(&self.parts);
+        std::iter::once(self.row.insert(self.engine))
+            .chain(parts.map(|(number, part)| {
+                snapshots::stage_part(&self.row.snapshot_id, number, part)
+            }))
+            .collect()
+    }
+
+    /// What the trail is told.
+    pub fn event(&self, engine: &Engine, caller: &Caller) -> EventDraft {
+        let data = serde_json::json!({
+            "snapshotId": self.row.snapshot_id,
+            "type": self.row.kind,
+            "schemaHash": self.row.schema_hash,
+            "objectCounts": self.counts,
+        });
+        let mut draft = engine.draft(EventType::SnapshotCaptured, caller, data);
+        draft.run_id.clone_from(&self.row.run_id);
+        draft
+    }
+}
+
+/// The text in pieces of at most `at_most` bytes, cut between characters.
+fn cut(text: &str, at_most: usize) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while rest.len() > at_most {
+        // A character has at most four bytes, so this ends at once.
+        let end = (1..=at_most)
+            .rev()
+            .find(|end| rest.is_char_boundary(*end))
+            .unwrap_or(rest.len());
+        let (part, after) = rest.split_at(end);
+        parts.push(part.to_owned());
+        rest = after;
+    }
+    parts.push(rest.to_owned());
+    parts
+}
+
+/// The header as callers see it.
+fn header(row: SnapshotRow) -> Result<SnapshotHeader, DatabaseError> {
+    let damaged = |message: String| DatabaseError::Refused {
+        phase: "reading the header of a snapshot",
+        message,
+    };
+    let kind = [
+        SnapshotType::Baseline,
+        SnapshotType::Manual,
+        SnapshotType::PostMigration,
+        SnapshotType::Scheduled,
+    ]
+    .into_iter()
+    .find(|kind| kind.as_str() == row.kind)
+    .ok_or_else(|| damaged(format!("{} is no type of snapshot", row.kind)))?;
+    let object_counts =
+        serde_json::from_str(&row.object_counts).map_err(|error| damaged(error.to_string()))?;
+    Ok(SnapshotHeader {
+        snapshot_id: row.snapshot_id,
+        database_id: row.database_id,
+        kind,
+        captured_at: row.captured_at,
+        captured_by: row.captured_by,
+        run_id: row.run_id,
+        schema_hash: row.schema_hash,
+        object_counts,
+        size_bytes: row.size_bytes,
+        parts: row.parts,
+    })
+}
+
+/// Where a page ends: the moment and the id of its last snapshot.
+fn continuation(last: &SnapshotHeader) -> String {
+    format!("{}_{}", last.captured_at, last.snapshot_id)
+}
+
+fn parse_continuation(text: &str) -> Result<(String, String), EngineError> {
+    text.split_once('_')
+        .and_then(|(moment, id)| {
+            let moment: Timestamp = moment.parse().ok()?;
+            let id = uuid::Uuid::parse_str(id).ok()?;
+            Some((moment.to_string(), id.to_string()))
+        })
+        .ok_or_else(|| {
+            EngineError::Invalid(vec![FieldError::new(
+                "continuation",
+                "must be what the page before gave as continuation",
+            )])
+        })
+}
+
+impl Engine {
+    /// Takes a snapshot.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Locked`] while a run holds the database.
+    pub async fn take_snapshot(
+        &self,
+        caller: &Caller,
+        request: SnapshotRequest,
+    ) -> Result<SnapshotHeader, EngineError> {
+        self.check_environment(&request.environment)?;
+        let managed = self.managed(&request.database_id).await?;
+        for _ in 0..ATTEMPTS {
+            let Writing {
+                mut connection,
+                state,
+            } = self.open_for_writing(&managed).await?;
+            if state.lock.as_ref().and_then(holder).is_some() {
+                return Err(managed.locked(state.lock.as_ref()));
+            }
+            let schema = live_schema(connection.as_mut(), &managed).await?;
+            let capture = Capture::of(&schema, &managed, request.kind, caller, None);
+            let mut change = Change::of(managed.id());
+            change.records = capture.statements();
+            change.events = vec![capture.event(self, caller)];
+            let since = Moment::of(&state);
+            match self
+                .write_between_runs(connection.as_mut(), &managed, change, &since)
+                .await
+            {
+                Ok(()) => return header(capture.row).map_err(|error| managed.problem(error)),
+                // The schema that was read may be one that a run was changing.
+                Err(NotBetween::Overtaken) => {}
+                Err(NotBetween::Other(error)) => return Err(error),
+            }
+        }
+        Err(managed.locked(None))
+    }
+
+    /// A page of snapshots of one database, or of all of the environment, newest first.
+    ///
+    /// # Errors
+    ///
+    /// Also when one of several databases cannot be reached: a page without its snapshots would be passed for whole, and
+    /// the pages after it would never show them.
+    pub async fn snapshots(
+        &self,
+        query: &SnapshotQuery,
+    ) -> Result<Page<SnapshotHeader>, EngineError> {
+        let (before, before_id) = match query.continuation.as_deref() {
+            None => (NEWEST.0.to_owned(), NEWEST.1.to_owned()),
+            Some(text) => parse_continuation(text)?,
+        };
+        let mut found = Vec::new();
+        for managed in self.one_or_all(query.database_id.as_ref()).await? {
+            // One more than asked for tells whether there is another page.
+            let page = snapshots::page(
+                managed.id(),
+                &before,
+                &before_id,
+                query.limit.saturating_add(1),
+            );
+            for row in self.read_snapshots(&managed, page).await? {
+                found.push(header(row).map_err(|error| managed.problem(error))?);
+            }
+        }
+        found.sort_by(|a, b| {
+            (b.captured_at, &b.snapshot_id).cmp(&(a.captured_at, &a.snapshot_id))
+        });
+        let limit = query.limit as usize;
+        let more = found.len() > limit;
+        found.truncate(limit);
+        Ok(Page {
+            continuation: found.last().filter(|_| more).map(continuation),
+            items: found,
+        })
+    }
+
+    /// One snapshot with its schema, of this database or of any of the environment.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::UnknownSnapshot`], [`EngineError::SnapshotDamaged`], and [`EngineError::Archive`] when its content
+    /// is there and the archive cannot be reached.
+    pub async fn snapshot(
+        &self,
+        database: Option<&DatabaseId>,
+        snapshot_id: &str,
+    ) -> Result<Snapshot, EngineError> {
+        let among = self.one_or_all(database).await?;
+        let (managed, row) = self.find_snapshot(among, snapshot_id).await?;
+        let schema = self.stored_schema(&managed, &row).await?;
+        Ok(Snapshot {
+            header: header(row).map_err(|error| managed.problem(error))?,
+            schema,
+        })
+    }
+
+    /// The databases to look for snapshots in.
+    pub(super) async fn one_or_all(&self, database: Option<&DatabaseId>) -> Result<Vec<Managed>, EngineError> {
+        if let Some(id) = database {
+            return Ok(vec![self.managed(id).await?]);
+        }
+        let mut all = Vec::new();
+        for row in self.rows_of_environment().await? {
+            match self.reach(row) {
+                Ok(managed) => all.push(managed),
+                // This dbvc cannot have taken snapshots of it.
+                Err(EngineError::NoEngine { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(all)
+    }
+
+    /// Reads headers; a database without a registry has none.
+    async fn read_snapshots(
+        &self,
+        managed: &Managed,
+        statement: Statement,
+    ) -> Result<Vec<SnapshotRow>, EngineError> {
+        let read = async {
+            let mut connection = managed.database.open(Access::Read).await?;
+            let reply = ask(connection.as_mut(), statement).await?;
+            let rows = reply.rows.iter().map(snapshots::parse);
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        };
+        match read.await {
+            Ok(rows) => Ok(rows),
+            Err(DatabaseError::Absent | DatabaseError::NoRegistry { .. }) => Ok(Vec::new()),
+            Err(error) => Err(managed.problem(error)),
+        }
+    }
+
+    /// The header of a snapshot and the database that it is of. A database that cannot be reached matters only when the
+    /// snapshot is in none of the others.
+    pub(super) async fn find_snapshot(
+        &self,
+        among: Vec<Managed>,
+        snapshot_id: &str,
+    ) -> Result<(Managed, SnapshotRow), EngineError> {
+        let mut problem = None;
+        for managed in among {
+            let one = snapshots::one(managed.id(), snapshot_id);
+            match self.read_snapshots(&managed, one).await {
+                Ok(rows) => {
+                    if let Some(row) = rows.into_iter().next() {
+                        return Ok((managed, row));
+                    }
+                }
+                Err(error) => problem = Some(error),
+            }
+        }
+        Err(problem.unwrap_or_else(|| EngineError::UnknownSnapshot(snapshot_id.to_owned())))
+    }
+
+    /// The content of a snapshot, on a connection of its own.
+    pub(super) async fn stored_schema(
+        &self,
+        managed: &Managed,
+        row: &SnapshotRow,
+    ) -> Result<Schema, EngineError> {
+        let mut connection = managed
+            .database
+            .open(Access::Read)
+            .await
+            .map_err(|error| managed.problem(error))?;
+        self.snapshot_schema(connection.as_mut(), managed, row).await
+    }
+
+    /// The content of a snapshot: staged in the registry until the archive has it.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::SnapshotDamaged`] when it is nowhere, cannot be read, or does not give the hash in the header.
+    pub(super) async fn snapshot_schema(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        row: &SnapshotRow,
+    ) -> Result<Schema, EngineError> {
+        let damaged = |problem: String| EngineError::SnapshotDamaged {
+            snapshot: row.snapshot_id.clone(),
+            problem,
+        };
+        // The parts go when the archive has them, perhaps since the header was read: so they are looked for first.
+        let staged = ask(connection, snapshots::staged_parts(&row.snapshot_id))
+            .await
+            .map_err(|error| managed.problem(error))?;
+        let mut text = String::new();
+        for part in &staged.rows {
+            text.push_str(
+                part.text("content")
+                    .map_err(|error| managed.problem(error.into()))?,
+            );
+        }
+        if staged.rows.is_empty() {
+            let archived = self
+                .archive()
+                .snapshot(managed.id(), &row.snapshot_id)
+                .await?
+                .ok_or_else(|| damaged("neither registry nor archive has its content".to_owned()))?;
+            text = archived.parts.concat();
+        }
+        let schema: Schema = serde_json::from_str(&text)
+            .map_err(|error| damaged(format!("its content cannot be read: {error}")))?;
+        if schema.hash() != row.schema_hash {
+            return Err(damaged(
+                "its content does not have the hash that its header names".to_owned(),
+            ));
+        }
+        Ok(schema)
+    }
+}
+
+/// Whether a problem is that of a snapshot's content, which is no reason to stop what can go on without it.
+pub(super) fn is_about_content(error: &EngineError) -> bool {
+    matches!(
+        error,
+        EngineError::SnapshotDamaged { .. } | EngineError::Archive(ArchiveError { .. })
+    )
+}
