@@ -783,7 +783,7 @@ impl DatabaseRun {
                 &self.caller,
                 Some(&self.run_id),
             );
-            change.records.extend(capture.statements(&self.managed));
+            change.records.extend(capture.statements());
             change.events.push(capture.event(&self.engine, &self.caller));
             snapshot_id = Some(capture.row.snapshot_id.clone());
         }
