@@ -98,7 +98,10 @@ pub async fn append(
                 (head.sequence, &head.hash),
                 (next.sequence, &next.hash),
             ));
-            statements.extend(rows.iter().map(|row| row.insert((next.sequence, &next.hash))));
+            statements.extend(
+                rows.iter()
+                    .map(|row| row.insert((next.sequence, &next.hash))),
+            );
         }
         statements.extend(change.lease.map(Lease::renew));
         let replies = connection.exchange(&statements).await?;
@@ -160,7 +163,9 @@ async fn read_head(
     connection: &mut dyn Connection,
     database_id: &DatabaseId,
 ) -> Result<Head, DatabaseError> {
-    let replies = connection.exchange(&[events::read_head(database_id)]).await?;
+    let replies = connection
+        .exchange(&[events::read_head(database_id)])
+        .await?;
     let Some(row) = replies.first().and_then(|reply| reply.rows.first()) else {
         return Err(DatabaseError::Refused {
             phase: "reading the head of the trail",

@@ -57,9 +57,10 @@ impl Dialect {
         }
         if let Some(seconds) = name.strip_prefix("now+") {
             return match self {
-                Self::TransactSql => {
-                    format!("DATEADD(SECOND, {seconds}, CAST(SYSUTCDATETIME() AS DATETIMEOFFSET(3)))").into()
-                }
+                Self::TransactSql => format!(
+                    "DATEADD(SECOND, {seconds}, CAST(SYSUTCDATETIME() AS DATETIMEOFFSET(3)))"
+                )
+                .into(),
                 Self::Sqlite => {
                     format!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', {seconds} || ' seconds')").into()
                 }
@@ -105,7 +106,8 @@ mod tests {
 
     #[test]
     fn fills_in_the_servers_clock_and_a_page() {
-        let template = "SELECT a FROM t {hold} WHERE x < {now} AND y > {now+@P2} ORDER BY a {page @P1}";
+        let template =
+            "SELECT a FROM t {hold} WHERE x < {now} AND y > {now+@P2} ORDER BY a {page @P1}";
         assert_eq!(
             Dialect::Sqlite.render(template),
             "SELECT a FROM t  WHERE x < strftime('%Y-%m-%dT%H:%M:%fZ', 'now') \

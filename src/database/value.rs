@@ -170,10 +170,7 @@ impl Row {
         expected: &'static str,
     ) -> Result<Option<T>, ColumnError> {
         self.optional_text(column)?
-            .map(|text| {
-                text.parse()
-                    .map_err(|_| self.mismatch(column, expected))
-            })
+            .map(|text| text.parse().map_err(|_| self.mismatch(column, expected)))
             .transpose()
     }
 

@@ -13,7 +13,7 @@ use crate::registry::definition::OWN_VERSIONS;
 use crate::registry::executions::{Direction, Execution, ExecutionStatus};
 use crate::registry::inventory::{self, InventoryRow};
 use crate::registry::lock::LockRow;
-use crate::registry::migrations::{self, AppliedStatus, Definition};
+use crate::registry::migrations::{AppliedStatus, Definition, StatusChange};
 use crate::registry::state::{self, DatabaseState};
 use crate::registry::{events, lock};
 use crate::script::{DatabaseId, EngineKind, MigrationId, MigrationName, Version};
@@ -330,7 +330,11 @@ impl Engine {
             })
         })?;
         let report = connection
-            .run_batches(batches.into(), ScriptMode::InTransaction, Arc::new(Unobserved))
+            .run_batches(
+                batches.into(),
+                ScriptMode::InTransaction,
+                Arc::new(Unobserved),
+            )
             .await;
         match report.end {
             ScriptEnd::Completed => Ok(()),
@@ -370,7 +374,8 @@ impl Engine {
             added.map_err(|error| managed.problem(error))?;
         }
         for own in OWN_VERSIONS {
-            let version = Version::parse(own.version).map_err(|error| internal(error.to_string()))?;
+            let version =
+                Version::parse(own.version).map_err(|error| internal(error.to_string()))?;
             let name =
                 MigrationName::from_file(own.name).map_err(|error| internal(error.to_string()))?;
             let id = MigrationId::versioned(&version, &name);
@@ -392,7 +397,7 @@ impl Engine {
                 direction: Direction::Up,
                 status: ExecutionStatus::Applied,
                 transactional: true,
-                checksum: definition.up_checksum.clone(),
+                checksum: definition.up_checksum,
                 executor: caller.executor.clone(),
                 started_at: now,
                 finished_at: Some(now),
@@ -407,18 +412,26 @@ impl Engine {
                 definition.insert(managed.id()),
                 execution.insert(managed.id(), None, &self.options().environment),
             ];
-            change.either = vec![migrations::set_status(
-                managed.id(),
-                &id,
-                AppliedStatus::Applied,
-                &definition.up_checksum,
-                &execution.execution_id,
-                &caller.executor,
-                now,
-                0,
-            )];
-            for kind in [EventType::Registered, EventType::Started, EventType::Completed] {
-                let mut draft = self.draft(kind, &caller, serde_json::json!({ "checksum": definition.up_checksum }));
+            let status = StatusChange {
+                migration_id: &id,
+                status: AppliedStatus::Applied,
+                checksum: definition.up_checksum,
+                execution_id: &execution.execution_id,
+                executor: &caller.executor,
+                at: now,
+                duration_ms: 0,
+            };
+            change.either = vec![status.statements(managed.id())];
+            for kind in [
+                EventType::Registered,
+                EventType::Started,
+                EventType::Completed,
+            ] {
+                let mut draft = self.draft(
+                    kind,
+                    &caller,
+                    serde_json::json!({ "checksum": definition.up_checksum }),
+                );
                 draft.migration_id = Some(id.clone());
                 if kind != EventType::Registered {
                     draft.execution_id = Some(execution.execution_id.clone());

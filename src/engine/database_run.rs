@@ -7,7 +7,7 @@ use crate::database::sqlite::SHORT_WAIT;
 use crate::database::{BatchText, Connection, DatabaseError, Statement, ask};
 use crate::registry::executions::{self, Direction, Execution, ExecutionStatus};
 use crate::registry::lock::Lease;
-use crate::registry::migrations::{self, AppliedStatus, Definition, MigrationRecord};
+use crate::registry::migrations::{self, AppliedStatus, Definition, MigrationRecord, StatusChange};
 use crate::registry::runs::{self, PlannedStep};
 use crate::registry::state::{self, DatabaseState};
 use crate::script::{MigrationId, Version};
@@ -177,7 +177,12 @@ impl DatabaseRun {
             mut connection,
             state,
         } = self.engine.open_for_writing(&self.managed).await?;
-        if state.lock.as_ref().and_then(super::access::holder).is_some() {
+        if state
+            .lock
+            .as_ref()
+            .and_then(super::access::holder)
+            .is_some()
+        {
             return Err(self.managed.locked(state.lock.as_ref()));
         }
         // What can be said without the lock is said without it; what is done is decided again under it.
@@ -314,12 +319,11 @@ impl DatabaseRun {
             return;
         }
         let mut change = Change::of(self.managed.id());
-        change.events = vec![self.engine.refusal(&self.caller, self.work.as_ref(), problem)];
-        if let Err(error) = self
-            .engine
-            .write(connection, &self.managed, change)
-            .await
-        {
+        change.events = vec![
+            self.engine
+                .refusal(&self.caller, self.work.as_ref(), problem),
+        ];
+        if let Err(error) = self.engine.write(connection, &self.managed, change).await {
             tracing::warn!(database = %self.managed.id(), %error, "a refusal could not be written to the trail");
         }
     }
@@ -509,9 +513,7 @@ impl DatabaseRun {
                 };
                 (script, checksum)
             }
-            Direction::Up | Direction::Baseline => {
-                (&definition.up_script, definition.up_checksum)
-            }
+            Direction::Up | Direction::Baseline => (&definition.up_script, definition.up_checksum),
         };
         let batches = script_execution::batches(script, engine);
         let transactional = is_transactional(script, engine);
@@ -618,16 +620,16 @@ impl DatabaseRun {
             self.caller.principal.as_deref(),
             &self.engine.options().environment,
         ));
-        change.either.push(migrations::set_status(
-            self.managed.id(),
-            &execution.migration_id,
-            AppliedStatus::Applied,
-            &execution.checksum,
-            &execution.execution_id,
-            &self.caller.executor,
-            execution.started_at,
-            0,
-        ));
+        let status = StatusChange {
+            migration_id: &execution.migration_id,
+            status: AppliedStatus::Applied,
+            checksum: execution.checksum,
+            execution_id: &execution.execution_id,
+            executor: &self.caller.executor,
+            at: execution.started_at,
+            duration_ms: 0,
+        };
+        change.either.push(status.statements(self.managed.id()));
         let mut event = self.engine.draft(
             EventType::Baselined,
             &self.caller,
@@ -685,7 +687,8 @@ impl DatabaseRun {
         for id in &planned.baseline {
             let mut migration = entry(id, StepStatus::Applied);
             migration.duration_ms = Some(0);
-            migration.note = Some("marked applied by the baseline; its script did not run".to_owned());
+            migration.note =
+                Some("marked applied by the baseline; its script did not run".to_owned());
             shown.push(migration);
         }
         for (position, (id, _)) in planned.steps.iter().enumerate() {
@@ -784,15 +787,15 @@ impl DatabaseRun {
                 Some(&self.run_id),
             );
             change.records.extend(capture.statements());
-            change.events.push(capture.event(&self.engine, &self.caller));
+            change
+                .events
+                .push(capture.event(&self.engine, &self.caller));
             snapshot_id = Some(capture.row.snapshot_id.clone());
         }
         let now = Timestamp::now();
-        change.records.push(runs::close_plan(
-            self.managed.id(),
-            ready.lease.token,
-            now,
-        ));
+        change
+            .records
+            .push(runs::close_plan(self.managed.id(), ready.lease.token, now));
         let after = state::read(connection, self.managed.id())
             .await
             .map_err(|error| self.problem(error))?
@@ -866,13 +869,9 @@ fn version_of(state: &DatabaseState, id: &MigrationId) -> Option<String> {
         .map(|version| version.as_written().to_owned())
 }
 
-fn problem_of(
-    problem: &EngineError,
-) -> (RunStatus, ProblemNote, Option<super::error::LockHolder>) {
+fn problem_of(problem: &EngineError) -> (RunStatus, ProblemNote, Option<super::error::LockHolder>) {
     match problem {
-        EngineError::Locked { holder, .. } => {
-            (RunStatus::Locked, problem.into(), holder.clone())
-        }
+        EngineError::Locked { holder, .. } => (RunStatus::Locked, problem.into(), holder.clone()),
         _ => (RunStatus::Failed, problem.into(), None),
     }
 }
@@ -915,4 +914,3 @@ impl Engine {
         draft
     }
 }
-

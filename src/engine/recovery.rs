@@ -7,7 +7,7 @@ use crate::database::sqlite::SHORT_WAIT;
 use crate::database::{Connection, ask};
 use crate::registry::executions::{self, BatchProgress, Direction, Execution, ExecutionStatus};
 use crate::registry::lock::{Holding, Lease};
-use crate::registry::migrations::{self, AppliedStatus};
+use crate::registry::migrations::{AppliedStatus, StatusChange};
 use crate::registry::runs::{self, OpenPlan, PlannedStep};
 use crate::registry::state::{self, DatabaseState};
 use crate::time::Timestamp;
@@ -45,7 +45,10 @@ fn cut_short<'a>(steps: &'a [PlannedStep], executed: &[Execution]) -> Option<&'a
 }
 
 /// What a killed execution without a transaction left behind.
-fn left_by(direction: Direction, progress: &[BatchProgress]) -> (ExecutionStatus, Option<AppliedStatus>, &'static str) {
+fn left_by(
+    direction: Direction,
+    progress: &[BatchProgress],
+) -> (ExecutionStatus, Option<AppliedStatus>, &'static str) {
     let unknown = progress
         .iter()
         .any(|batch| batch.begun > batch.ended && !batch.failed);
@@ -152,31 +155,38 @@ impl Engine {
             change.records.push(execution.end());
             if let Some(applied) = applied {
                 // The checksum recorded for a migration is that of its up script.
-                let checksum = state
-                    .find(migration_id.as_str())
-                    .map_or(execution.checksum, |record| match execution.direction {
-                        Direction::Down => record
-                            .applied
-                            .as_ref()
-                            .map_or(record.up_checksum, |applied| applied.checksum),
-                        Direction::Up | Direction::Baseline => execution.checksum,
-                    });
-                change.either.push(migrations::set_status(
-                    managed.id(),
+                let checksum =
+                    state
+                        .find(migration_id.as_str())
+                        .map_or(execution.checksum, |record| match execution.direction {
+                            Direction::Down => record
+                                .applied
+                                .as_ref()
+                                .map_or(record.up_checksum, |applied| applied.checksum),
+                            Direction::Up | Direction::Baseline => execution.checksum,
+                        });
+                let status = StatusChange {
                     migration_id,
-                    applied,
-                    &checksum,
+                    status: applied,
+                    checksum,
                     execution_id,
-                    &execution.executor,
-                    now,
-                    execution.duration_ms.unwrap_or(0),
-                ));
+                    executor: &execution.executor,
+                    at: now,
+                    duration_ms: execution.duration_ms.unwrap_or(0),
+                };
+                change.either.push(status.statements(managed.id()));
             }
-            change.events.push(self.interrupted(caller, &execution, note));
+            change
+                .events
+                .push(self.interrupted(caller, &execution, note));
             lines.push(format!("{migration_id}: {note}"));
         }
         let mut dead_runs = HashSet::new();
-        for plan in state.open_plans.iter().filter(|plan| plan.token < lease.token) {
+        for plan in state
+            .open_plans
+            .iter()
+            .filter(|plan| plan.token < lease.token)
+        {
             if let Some(execution) = self
                 .write_up_plan(connection, managed, caller, state, plan)
                 .await?
@@ -188,7 +198,9 @@ impl Engine {
                     caller.principal.as_deref(),
                     &self.options().environment,
                 ));
-                change.events.push(self.interrupted(caller, &execution, &note));
+                change
+                    .events
+                    .push(self.interrupted(caller, &execution, &note));
             }
             change
                 .records
@@ -203,7 +215,8 @@ impl Engine {
             .map_err(|error| managed.append_problem(error))?;
         if managed.is_home {
             for run_id in dead_runs {
-                self.end_dead_run(connection, managed, &run_id, own_run).await?;
+                self.end_dead_run(connection, managed, &run_id, own_run)
+                    .await?;
             }
         }
         Ok(lines)
@@ -250,7 +263,9 @@ impl Engine {
         state: &DatabaseState,
         plan: &OpenPlan,
     ) -> Result<Option<Execution>, EngineError> {
-        let executed = self.executions_of(connection, managed, &plan.run_id).await?;
+        let executed = self
+            .executions_of(connection, managed, &plan.run_id)
+            .await?;
         let Some(step) = cut_short(&plan.steps, &executed) else {
             return Ok(None);
         };
@@ -402,7 +417,9 @@ impl Engine {
             Ok(lines)
         }
         .await;
-        let lines = self.conclude(connection.as_mut(), managed, recovered).await?;
+        let lines = self
+            .conclude(connection.as_mut(), managed, recovered)
+            .await?;
         self.deliver_soon(managed);
         Ok(lines)
     }
@@ -455,7 +472,13 @@ mod tests {
         let applied = |id| execution(id, ExecutionStatus::Applied);
         assert_eq!(name(cut_short(&steps, &[])), Some("1"));
         assert_eq!(name(cut_short(&steps, &[applied("1")])), Some("2"));
-        assert_eq!(name(cut_short(&steps, &[applied("1"), applied("2"), applied("3")])), None);
+        assert_eq!(
+            name(cut_short(
+                &steps,
+                &[applied("1"), applied("2"), applied("3")]
+            )),
+            None
+        );
     }
 
     #[test]

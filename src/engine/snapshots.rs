@@ -84,9 +84,11 @@ impl Capture {
     pub fn statements(&self) -> Vec<Statement> {
         let parts = (1..).zip(&self.parts);
         std::iter::once(self.row.insert(self.engine))
-            .chain(parts.map(|(number, part)| {
-                snapshots::stage_part(&self.row.snapshot_id, number, part)
-            }))
+            .chain(
+                parts.map(|(number, part)| {
+                    snapshots::stage_part(&self.row.snapshot_id, number, part)
+                }),
+            )
             .collect()
     }
 
@@ -240,9 +242,7 @@ impl Engine {
                 found.push(header(row).map_err(|error| managed.problem(error))?);
             }
         }
-        found.sort_by(|a, b| {
-            (b.captured_at, &b.snapshot_id).cmp(&(a.captured_at, &a.snapshot_id))
-        });
+        found.sort_by(|a, b| (b.captured_at, &b.snapshot_id).cmp(&(a.captured_at, &a.snapshot_id)));
         let limit = query.limit as usize;
         let more = found.len() > limit;
         found.truncate(limit);
@@ -273,7 +273,10 @@ impl Engine {
     }
 
     /// The databases to look for snapshots in.
-    pub(super) async fn one_or_all(&self, database: Option<&DatabaseId>) -> Result<Vec<Managed>, EngineError> {
+    pub(super) async fn one_or_all(
+        &self,
+        database: Option<&DatabaseId>,
+    ) -> Result<Vec<Managed>, EngineError> {
         if let Some(id) = database {
             return Ok(vec![self.managed(id).await?]);
         }
@@ -341,7 +344,8 @@ impl Engine {
             .open(Access::Read)
             .await
             .map_err(|error| managed.problem(error))?;
-        self.snapshot_schema(connection.as_mut(), managed, row).await
+        self.snapshot_schema(connection.as_mut(), managed, row)
+            .await
     }
 
     /// The content of a snapshot: staged in the registry until the archive has it.
@@ -375,7 +379,9 @@ impl Engine {
                 .archive()
                 .snapshot(managed.id(), &row.snapshot_id)
                 .await?
-                .ok_or_else(|| damaged("neither registry nor archive has its content".to_owned()))?;
+                .ok_or_else(|| {
+                    damaged("neither registry nor archive has its content".to_owned())
+                })?;
             text = archived.parts.concat();
         }
         let schema: Schema = serde_json::from_str(&text)

@@ -69,11 +69,7 @@ pub fn read_head(database_id: &DatabaseId) -> Statement {
 }
 
 /// Moves the head on, if nobody else has: changes one row or none.
-pub fn advance_head(
-    database_id: &DatabaseId,
-    from: (u64, &str),
-    to: (u64, &str),
-) -> Statement {
+pub fn advance_head(database_id: &DatabaseId, from: (u64, &str), to: (u64, &str)) -> Statement {
     sql::HEAD_ADVANCE.bind([
         database_id.as_str().into(),
         number(from.0).into(),
@@ -109,9 +105,10 @@ impl EventRow {
 
 /// A page of events, newest first.
 pub fn page(database_id: &DatabaseId, page: EventPage<'_>) -> Statement {
-    let since = page
-        .since
-        .map_or_else(|| "0001-01-01T00:00:00.000Z".to_owned(), |since| since.to_string());
+    let since = page.since.map_or_else(
+        || "0001-01-01T00:00:00.000Z".to_owned(),
+        |since| since.to_string(),
+    );
     sql::EVENTS_PAGE.bind([
         database_id.as_str().into(),
         number(page.before).into(),
@@ -124,7 +121,11 @@ pub fn page(database_id: &DatabaseId, page: EventPage<'_>) -> Statement {
 
 /// A piece of the chain: at most `limit` events after the number `after`, oldest first.
 pub fn chain(database_id: &DatabaseId, after: u64, limit: u32) -> Statement {
-    sql::EVENTS_CHAIN.bind([database_id.as_str().into(), number(after).into(), limit.into()])
+    sql::EVENTS_CHAIN.bind([
+        database_id.as_str().into(),
+        number(after).into(),
+        limit.into(),
+    ])
 }
 
 /// The oldest events that the archive does not have, at most `limit`.
@@ -163,7 +164,10 @@ pub fn last_of_type(database_id: &DatabaseId, kind: &str) -> Statement {
 ///
 /// When the row is not of dbvc's making.
 pub fn parse(row: &Row) -> Result<EventRow, ColumnError> {
-    let optional = |column: &str| row.optional_text(column).map(|text| text.map(str::to_owned));
+    let optional = |column: &str| {
+        row.optional_text(column)
+            .map(|text| text.map(str::to_owned))
+    };
     Ok(EventRow {
         id: row.text("event_id")?.to_owned(),
         sequence: row.count("sequence")?,

@@ -165,7 +165,9 @@ pub fn one(run_id: &str) -> Statement {
 pub fn latest(environment: &str, database_id: Option<&DatabaseId>, limit: u32) -> Statement {
     match database_id {
         None => sql::RUNS_LATEST.bind([environment.into(), limit.into()]),
-        Some(id) => sql::RUNS_LATEST_OF.bind([environment.into(), id.as_str().into(), limit.into()]),
+        Some(id) => {
+            sql::RUNS_LATEST_OF.bind([environment.into(), id.as_str().into(), limit.into()])
+        }
     }
 }
 

@@ -212,7 +212,10 @@ mod tests {
         let dialect = sqlparser::dialect::MsSqlDialect {};
         for (name, sql) in ALL {
             let text = Dialect::TransactSql.render(sql.0);
-            assert!(!text.contains('{'), "{name} has an unknown placeholder: {text}");
+            assert!(
+                !text.contains('{'),
+                "{name} has an unknown placeholder: {text}"
+            );
             let parsed = sqlparser::parser::Parser::parse_sql(&dialect, &text);
             assert!(parsed.is_ok(), "{name}: {} in {text}", parsed.unwrap_err());
         }
@@ -236,8 +239,9 @@ mod tests {
         for (name, sql) in ALL {
             let highest = (1..=20).rev().find(|n| {
                 let text = sql.0;
-                text.match_indices(&format!("@P{n}"))
-                    .any(|(at, found)| !text[at + found.len()..].starts_with(|c: char| c.is_ascii_digit()))
+                text.match_indices(&format!("@P{n}")).any(|(at, found)| {
+                    !text[at + found.len()..].starts_with(|c: char| c.is_ascii_digit())
+                })
             });
             for n in 1..=highest.unwrap_or(0) {
                 assert!(sql.0.contains(&format!("@P{n}")), "{name} lacks @P{n}");

@@ -122,9 +122,8 @@ pub(super) fn translate(error: rusqlite::Error, phase: &'static str) -> Database
         Some(ErrorCode::Unknown) if message.contains("no such table") => {
             DatabaseError::NoRegistry { message }
         }
-        Some(ErrorCode::Unknown | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) | None => {
-            DatabaseError::Refused { phase, message }
-        }
+        Some(ErrorCode::Unknown | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch)
+        | None => DatabaseError::Refused { phase, message },
         Some(_) => DatabaseError::Unavailable { phase, message },
     }
 }
@@ -150,10 +149,7 @@ fn read_value(value: ValueRef<'_>) -> Value {
     }
 }
 
-fn answer(
-    connection: &rusqlite::Connection,
-    statement: &Statement,
-) -> rusqlite::Result<Reply> {
+fn answer(connection: &rusqlite::Connection, statement: &Statement) -> rusqlite::Result<Reply> {
     let text = Dialect::Sqlite.render(statement.template);
     let mut prepared = connection.prepare_cached(&text)?;
     for (position, value) in statement.parameters.iter().enumerate() {
@@ -168,7 +164,7 @@ fn answer(
             rows: Vec::new(),
         });
     }
-    let columns: Arc<[String]> = prepared.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Arc<[String]> = prepared.column_names().map(str::to_owned).collect();
     let mut rows = Vec::new();
     let mut cursor = prepared.raw_query();
     while let Some(row) = cursor.next()? {
