@@ -1,0 +1,119 @@
+//! Scripts are split into batches as the listings in `tests/golden/batches` say.
+//!
+//! After a deliberate change, `UPDATE_GOLDEN=1 cargo test --test batches` writes the listings anew; read the diff.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use dbvc::script::{FileName, Syntax, split};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn syntax_of(path: &Path) -> Syntax {
+    let name = path.file_name().unwrap().to_str().unwrap();
+    Syntax::of_engine(FileName::engine_of(name).unwrap()).unwrap()
+}
+
+/// The batches with the numbers of their lines in the file, or the error.
+fn listing(script: &str, syntax: Syntax) -> String {
+    let split = match split(script, syntax) {
+        Ok(split) => split,
+        Err(error) => return format!("error: {error}\n"),
+    };
+    let mut listing = String::new();
+    for batch in &split.batches {
+        let (index, line, count) = (batch.index, batch.line, batch.count);
+        writeln!(listing, "batch {index}, line {line}, count {count}").unwrap();
+        let text = batch.text.replace("\r\n", "\n").replace('\r', "\n");
+        for (in_batch, text) in (1..).zip(text.lines()) {
+            writeln!(listing, "{:>5}|{text}", batch.file_line(in_batch)).unwrap();
+        }
+    }
+    for note in &split.notes {
+        let (kind, line, column) = (note.kind, note.line, note.column);
+        writeln!(listing, "note: line {line}, column {column}: {kind:?}").unwrap();
+    }
+    listing
+}
+
+fn golden_scripts() -> Vec<PathBuf> {
+    let folder = root().join("tests/golden/batches");
+    let mut scripts: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "sql"))
+        .collect();
+    scripts.sort();
+    assert!(scripts.len() >= 10, "the golden scripts are there");
+    scripts
+}
+
+#[test]
+fn every_golden_script_is_split_as_its_listing_says() {
+    for path in golden_scripts() {
+        let script = fs::read_to_string(&path).unwrap();
+        let actual = listing(&script, syntax_of(&path));
+        let expected_path = path.with_extension("sql.expected");
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&expected_path, &actual).unwrap();
+        }
+        let expected = fs::read_to_string(&expected_path).unwrap();
+        assert_eq!(actual, expected, "{}", path.display());
+    }
+}
+
+#[test]
+fn line_ends_and_a_byte_order_mark_change_neither_batches_nor_lines() {
+    for path in golden_scripts() {
+        let script = fs::read_to_string(&path).unwrap();
+        let syntax = syntax_of(&path);
+        let expected = listing(&script, syntax);
+        for variant in [
+            script.replace('\n', "\r\n"),
+            script.replace('\n', "\r"),
+            format!("\u{feff}{script}"),
+        ] {
+            assert_eq!(listing(&variant, syntax), expected, "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_line_of_a_batch_is_the_line_of_the_file_that_it_says() {
+    for path in golden_scripts() {
+        let script = fs::read_to_string(&path).unwrap();
+        let file_lines: Vec<_> = script.lines().collect();
+        let Ok(split) = split(&script, syntax_of(&path)) else {
+            continue;
+        };
+        for batch in &split.batches {
+            for (in_batch, text) in (1..).zip(batch.text.lines()) {
+                let line = batch.file_line(in_batch) as usize;
+                assert_eq!(text, file_lines[line - 1], "{} line {line}", path.display());
+            }
+        }
+    }
+}
+
+/// Public sample scripts that may lie beside the project. They are not part of it.
+#[test]
+fn real_scripts_are_split_into_as_many_batches_as_they_have_separators() {
+    for (name, syntax, batches) in [
+        ("chinook_sqlserver.sql", Syntax::TransactSql, 37),
+        ("northwind_sqlserver.sql", Syntax::TransactSql, 402),
+        ("chinook_sqlite.sql", Syntax::Sqlite, 1),
+    ] {
+        let path = root().join("../shared/data").join(name);
+        let Ok(bytes) = fs::read(&path) else {
+            eprintln!("not tried, because it is missing: ../shared/data/{name}");
+            continue;
+        };
+        let text = dbvc::script::decode(&bytes).unwrap().text;
+        let split = split(&text, syntax).unwrap();
+        assert_eq!(split.batches.len(), batches, "{name}");
+        assert_eq!(split.notes, [], "{name}");
+    }
+}

@@ -1,0 +1,13 @@
+
+
+GO
+
+   
+SELECT 1;
+
+GO
+GO
+
+SELECT 2;
+
+

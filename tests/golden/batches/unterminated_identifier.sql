@@ -1,0 +1,3 @@
+SELECT [a]] FROM t;
+GO
+SELECT 2;

@@ -1,0 +1,6 @@
+SELECT 1;
+GO
+
+  SELECT N'never closed;
+GO
+SELECT 2;
