@@ -10,4 +10,5 @@ pub mod engine;
 pub mod registry;
 pub mod schema;
 pub mod script;
+pub mod settings;
 pub mod time;
