@@ -4,6 +4,7 @@
 //! `script`. `docs/how-it-works.md` draws the flow.
 
 pub mod audit;
+pub mod command_line;
 pub mod crash_points;
 pub mod database;
 pub mod engine;

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+use super::chain::Link;
 use super::event::{Event, EventType};
 use crate::script::DatabaseId;
 use crate::time::Timestamp;
@@ -111,7 +112,7 @@ pub trait Archive: std::fmt::Debug + Send + Sync {
         database: &DatabaseId,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<Event>, ArchiveError>;
+    ) -> Result<Vec<Link>, ArchiveError>;
 
     /// Adds a snapshot.
     async fn add_snapshot(&self, snapshot: &ArchivedSnapshot) -> Result<(), ArchiveError>;

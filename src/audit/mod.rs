@@ -9,5 +9,5 @@ mod writer;
 
 pub use archive::{Archive, ArchiveError, ArchivedMigration, ArchivedSnapshot, EventFilter};
 pub use event::{Event, EventDraft, EventType};
-pub use outbox::{Delivery, deliver};
-pub use writer::{Head, append};
+pub use outbox::{Delivery, DeliveryError, copy_of, deliver};
+pub use writer::{AppendError, Change, Head, append, from_row};

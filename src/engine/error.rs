@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 use super::view::Run;
 
 /// Who holds a database, as callers see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LockHolder {
     /// The instance that holds the lock.

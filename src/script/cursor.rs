@@ -29,6 +29,20 @@ pub(super) enum Element {
     Identifier,
 }
 
+impl Mark {
+    /// The column of the place in characters, from 1. It costs a walk over the line: ask once a line at most.
+    pub(super) fn column_in(self, text: &str) -> u32 {
+        let before = text.get(self.line_start..self.offset).unwrap_or_default();
+        u32::try_from(before.chars().count()).map_or(u32::MAX, |count| count.saturating_add(1))
+    }
+}
+
+impl Element {
+    pub(super) fn is_comment(self) -> bool {
+        matches!(self, Self::LineComment | Self::BlockComment)
+    }
+}
+
 /// An element that runs to the end of the script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unterminated {
@@ -53,6 +67,13 @@ impl<'a> Cursor<'a> {
         self.mark
     }
 
+    /// The text between an earlier place and the cursor.
+    pub(super) fn text_since(&self, mark: Mark) -> &'a str {
+        self.text
+            .get(mark.offset..self.mark.offset)
+            .unwrap_or_default()
+    }
+
     /// The byte at the cursor, or some bytes behind it; `None` past the end.
     pub(super) fn peek(&self, ahead: usize) -> Option<u8> {
         self.text.as_bytes().get(self.mark.offset + ahead).copied()
@@ -65,11 +86,7 @@ impl<'a> Cursor<'a> {
 
     /// The column of a place in characters, from 1.
     pub(super) fn column(&self, mark: Mark) -> u32 {
-        let before = self
-            .text
-            .get(mark.line_start..mark.offset)
-            .unwrap_or_default();
-        u32::try_from(before.chars().count()).map_or(u32::MAX, |count| count.saturating_add(1))
+        mark.column_in(self.text)
     }
 
     /// Moves over blanks and tabs.

@@ -4,11 +4,15 @@ mod batch;
 mod checksum;
 mod cursor;
 mod database_id;
+mod directive;
 mod encoding;
 mod engine_kind;
 mod file_name;
+mod finding;
+mod lint;
 mod migration_id;
 mod migration_name;
+mod statement;
 mod syntax;
 mod text_form;
 mod version;
@@ -18,10 +22,17 @@ pub use batch::{
 };
 pub use checksum::{Checksum, ChecksumError};
 pub use database_id::{DatabaseId, DatabaseIdError};
+pub use directive::{DirectiveError, DirectiveErrorKind, Directives};
 pub use encoding::{DecodeError, DecodeErrorKind, Decoded, Encoding, decode};
 pub use engine_kind::{EngineKind, EngineKindError};
 pub use file_name::{FileName, FileNameError, Prefix};
+pub use finding::{Finding, Severity};
+pub use lint::{
+    CheckedFile, FolderFinding, check_decoding, check_folder, check_operations, check_script,
+    check_split,
+};
 pub use migration_id::{MigrationId, MigrationIdError};
 pub use migration_name::{MigrationName, MigrationNameError};
+pub use statement::{ends_transaction, needs_no_transaction};
 pub use syntax::Syntax;
 pub use version::{Version, VersionError};

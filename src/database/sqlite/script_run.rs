@@ -24,6 +24,43 @@ struct Seen {
     soiled: bool,
 }
 
+/// Interrupts a statement that takes too long.
+struct StatementTimer {
+    limit: Duration,
+    deadline: Arc<Mutex<Option<Instant>>>,
+}
+
+impl StatementTimer {
+    fn new(limit: Duration) -> Self {
+        Self {
+            limit,
+            deadline: Arc::default(),
+        }
+    }
+
+    fn install(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+        let deadline = Arc::clone(&self.deadline);
+        connection.progress_handler(
+            STEPS_BETWEEN_LOOKS,
+            Some(move || {
+                deadline
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .is_some_and(|deadline| Instant::now() >= deadline)
+            }),
+        )
+    }
+
+    fn start(&self) {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(Instant::now() + self.limit);
+    }
+
+    fn stop(&self) {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
 /// Runs the batches. The second value says whether the connection's own settings may have been changed.
 pub(super) fn run(
     connection: &mut Connection,
@@ -33,7 +70,11 @@ pub(super) fn run(
     timeout: Option<Duration>,
 ) -> (ScriptReport, bool) {
     let seen = Arc::new(Mutex::new(Seen::default()));
-    let watching = watch(connection, mode, Arc::clone(&seen));
+    let timer = timeout.map(StatementTimer::new);
+    let watching = watch(connection, mode, Arc::clone(&seen)).and_then(|()| match &timer {
+        Some(timer) => timer.install(connection),
+        None => Ok(()),
+    });
     let mut report = ScriptReport {
         batches: Vec::with_capacity(batches.len()),
         end: ScriptEnd::Completed,
@@ -56,7 +97,7 @@ pub(super) fn run(
                 report.end = ScriptEnd::Stopped;
                 break;
             }
-            match run_once(connection, batch, mode, &seen, timeout) {
+            match run_once(connection, batch, mode, &seen, timer.as_ref()) {
                 Ok(rows) => rows_affected += rows,
                 Err(end) => {
                     failure = Some((end, round));
@@ -163,7 +204,8 @@ fn restore(connection: &mut Connection, mode: ScriptMode, seen: &Mutex<Seen>) ->
         .unwrap_or_else(PoisonError::into_inner)
         .soiled;
     let unwatched = connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
-    soiled |= unwatched.is_err();
+    let untimed = connection.progress_handler(0, None::<fn() -> bool>);
+    soiled |= unwatched.is_err() || untimed.is_err();
     if soiled {
         for (pragma, value) in [
             ("query_only", false),
@@ -190,7 +232,7 @@ fn run_once(
     batch: &BatchText,
     mode: ScriptMode,
     seen: &Mutex<Seen>,
-    timeout: Option<Duration>,
+    timer: Option<&StatementTimer>,
 ) -> Result<u64, Failure> {
     let mut statements = Batch::new(connection, &batch.text);
     // Where the statement that is running begins in the batch, in bytes.
@@ -257,21 +299,18 @@ fn run_once(
                 first_token,
             ));
         }
-        let deadline = timeout.map(|timeout| Instant::now() + timeout);
-        if let Some(deadline) = deadline {
-            let _ = connection.progress_handler(
-                STEPS_BETWEEN_LOOKS,
-                Some(move || Instant::now() >= deadline),
-            );
+        if let Some(timer) = timer {
+            timer.start();
         }
         let changed_before = connection.total_changes();
         let result = drain(&mut statement);
-        if timeout.is_some() {
-            let _ = connection.progress_handler(0, None::<fn() -> bool>);
+        if let Some(timer) = timer {
+            timer.stop();
         }
         if let Err(error) = result {
-            let timed_out = deadline.is_some_and(|deadline| Instant::now() >= deadline)
-                && error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted);
+            // Nothing else interrupts a statement.
+            let timed_out =
+                error.sqlite_error_code() == Some(rusqlite::ErrorCode::OperationInterrupted);
             let message = timed_out.then(|| {
                 "the statement took longer than DBVC_STATEMENT_TIMEOUT allows and was interrupted".to_owned()
             });

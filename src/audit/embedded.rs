@@ -1,0 +1,262 @@
+//! The archive of the embedded mode: a SQLite file beside the embedded databases.
+
+use std::path::Path;
+
+use async_trait::async_trait;
+
+use crate::database::sqlite::{SHORT_WAIT, SqliteDatabase};
+use crate::database::{Access, Database, DatabaseError, Reply, Row, Sql, Statement};
+use crate::script::DatabaseId;
+use crate::time::Timestamp;
+
+use super::archive::{Archive, ArchiveError, ArchivedMigration, ArchivedSnapshot, EventFilter};
+use super::event::Event;
+
+/// The file's name. No database can have it: ids begin with a letter or a digit.
+const FILE: &str = "_version-control.sqlite";
+
+/// The tables carry the names of the containers that they stand for; a document is kept whole, as JSON text.
+const TABLES: [Sql; 4] = [
+    Sql("CREATE TABLE IF NOT EXISTS \"change-events\" (id TEXT NOT NULL PRIMARY KEY, database_id TEXT NOT NULL, \
+         sequence INTEGER NOT NULL, migration_id TEXT, type TEXT NOT NULL, at TEXT NOT NULL, document TEXT NOT NULL)"),
+    Sql("CREATE INDEX IF NOT EXISTS ix_change_events ON \"change-events\" (database_id, sequence)"),
+    Sql("CREATE TABLE IF NOT EXISTS \"schema-snapshots\" (id TEXT NOT NULL PRIMARY KEY, database_id TEXT NOT NULL, \
+         document TEXT NOT NULL)"),
+    Sql("CREATE TABLE IF NOT EXISTS migrations (database_id TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, \
+         document TEXT NOT NULL, PRIMARY KEY (database_id, id))"),
+];
+const EVENT_ADD: Sql = Sql(
+    "INSERT INTO \"change-events\" (id, database_id, sequence, migration_id, type, at, document) \
+     SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7 WHERE NOT EXISTS (SELECT 1 FROM \"change-events\" WHERE id = @P1)",
+);
+const EVENTS_PAGE: Sql = Sql(
+    "SELECT sequence, document FROM \"change-events\" WHERE database_id = @P1 AND sequence < @P2 \
+     AND (@P3 = '' OR migration_id = @P3) AND (@P4 = '' OR type = @P4) AND at >= @P5 ORDER BY sequence DESC {page @P6}",
+);
+const EVENTS_CHAIN: Sql = Sql(
+    "SELECT sequence, document FROM \"change-events\" WHERE database_id = @P1 AND sequence > @P2 \
+     ORDER BY sequence {page @P3}",
+);
+const SNAPSHOT_ADD: Sql = Sql(
+    "INSERT INTO \"schema-snapshots\" (id, database_id, document) SELECT @P1, @P2, @P3 \
+     WHERE NOT EXISTS (SELECT 1 FROM \"schema-snapshots\" WHERE id = @P1)",
+);
+const SNAPSHOT_ONE: Sql =
+    Sql("SELECT document FROM \"schema-snapshots\" WHERE database_id = @P1 AND id = @P2");
+const MIGRATION_REMOVE: Sql =
+    Sql("DELETE FROM migrations WHERE database_id = @P1 AND id = @P2 AND revision <= @P3");
+const MIGRATION_ADD: Sql = Sql(
+    "INSERT INTO migrations (database_id, id, revision, document) SELECT @P1, @P2, @P3, @P4 \
+     WHERE NOT EXISTS (SELECT 1 FROM migrations WHERE database_id = @P1 AND id = @P2)",
+);
+const MIGRATIONS_ALL: Sql = Sql("SELECT document FROM migrations WHERE database_id = @P1 ORDER BY id");
+
+/// The archive of the embedded mode.
+#[derive(Debug, Clone)]
+pub struct EmbeddedArchive {
+    file: SqliteDatabase,
+}
+
+fn failed(phase: &'static str) -> impl Fn(DatabaseError) -> ArchiveError {
+    move |error| ArchiveError {
+        phase,
+        message: error.to_string(),
+    }
+}
+
+fn document<T: serde::de::DeserializeOwned>(
+    row: &Row,
+    phase: &'static str,
+) -> Result<T, ArchiveError> {
+    row.json("document", "a document of the archive")
+        .map_err(|error| failed(phase)(error.into()))
+}
+
+fn number(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+impl EmbeddedArchive {
+    /// The archive in a folder; nothing is made before something is written.
+    pub fn in_folder(folder: &Path) -> Self {
+        Self {
+            file: SqliteDatabase::new(folder.join(FILE), None),
+        }
+    }
+
+    async fn write(
+        &self,
+        statements: Vec<Statement>,
+        phase: &'static str,
+    ) -> Result<(), ArchiveError> {
+        let work = async {
+            let mut connection = self.file.open(Access::Write).await?;
+            connection.begin(SHORT_WAIT).await?;
+            let tables: Vec<Statement> = TABLES.iter().map(|sql| sql.bind([])).collect();
+            let written = match connection.exchange(&tables).await {
+                Ok(_) => connection.exchange(&statements).await,
+                Err(error) => Err(error),
+            };
+            match written {
+                Ok(_) => connection.commit().await,
+                Err(error) => {
+                    connection.rollback().await?;
+                    Err(error)
+                }
+            }
+        };
+        work.await.map_err(failed(phase))
+    }
+
+    async fn read(&self, statement: Statement, phase: &'static str) -> Result<Vec<Row>, ArchiveError> {
+        let work = async {
+            let mut connection = self.file.open(Access::Read).await?;
+            crate::database::ask(connection.as_mut(), statement).await
+        };
+        match work.await {
+            Ok(Reply { rows, .. }) => Ok(rows),
+            // Nothing was ever archived.
+            Err(DatabaseError::Absent | DatabaseError::NoRegistry { .. }) => Ok(Vec::new()),
+            Err(error) => Err(failed(phase)(error)),
+        }
+    }
+}
+
+#[async_trait]
+impl Archive for EmbeddedArchive {
+    fn source(&self) -> &'static str {
+        "embedded"
+    }
+
+    async fn ping(&self) -> Result<(), ArchiveError> {
+        self.read(Sql("SELECT 1 AS one").bind([]), "looking whether the archive answers")
+            .await
+            .map(|_| ())
+    }
+
+    async fn add_events(&self, events: &[Event]) -> Result<(), ArchiveError> {
+        let statements = events
+            .iter()
+            .map(|event| {
+                EVENT_ADD.bind([
+                    event.id.as_str().into(),
+                    event.database_id.as_str().into(),
+                    number(event.sequence).into(),
+                    event.migration_id.as_ref().map(|id| id.as_str()).into(),
+                    event.kind.as_str().into(),
+                    event.at.into(),
+                    // Plain data always serialises.
+                    serde_json::to_string(event).unwrap_or_default().into(),
+                ])
+            })
+            .collect();
+        self.write(statements, "adding events").await
+    }
+
+    async fn events(
+        &self,
+        database: &DatabaseId,
+        filter: &EventFilter,
+        limit: u32,
+    ) -> Result<Vec<Event>, ArchiveError> {
+        const PHASE: &str = "reading events";
+        let since = filter
+            .since
+            .map_or_else(|| "0001-01-01T00:00:00.000Z".to_owned(), |since: Timestamp| since.to_string());
+        let statement = EVENTS_PAGE.bind([
+            database.as_str().into(),
+            number(filter.before.unwrap_or(u64::MAX)).into(),
+            filter.migration_id.as_deref().unwrap_or_default().into(),
+            filter.kind.map_or("", |kind| kind.as_str()).into(),
+            since.into(),
+            limit.into(),
+        ]);
+        self.read(statement, PHASE)
+            .await?
+            .iter()
+            .map(|row| document(row, PHASE))
+            .collect()
+    }
+
+    async fn chain(
+        &self,
+        database: &DatabaseId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<super::chain::Link>, ArchiveError> {
+        const PHASE: &str = "reading the chain of events";
+        let statement = EVENTS_CHAIN.bind([
+            database.as_str().into(),
+            number(after).into(),
+            limit.into(),
+        ]);
+        self.read(statement, PHASE)
+            .await?
+            .iter()
+            .map(|row| {
+                Ok(super::chain::Link {
+                    sequence: row
+                        .count("sequence")
+                        .map_err(|error| failed(PHASE)(error.into()))?,
+                    event: document(row, PHASE).ok(),
+                })
+            })
+            .collect()
+    }
+
+    async fn add_snapshot(&self, snapshot: &ArchivedSnapshot) -> Result<(), ArchiveError> {
+        let statement = SNAPSHOT_ADD.bind([
+            snapshot.snapshot_id.as_str().into(),
+            snapshot.database_id.as_str().into(),
+            serde_json::to_string(snapshot).unwrap_or_default().into(),
+        ]);
+        self.write(vec![statement], "adding a snapshot").await
+    }
+
+    async fn snapshot(
+        &self,
+        database: &DatabaseId,
+        snapshot_id: &str,
+    ) -> Result<Option<ArchivedSnapshot>, ArchiveError> {
+        const PHASE: &str = "reading a snapshot";
+        let statement = SNAPSHOT_ONE.bind([database.as_str().into(), snapshot_id.into()]);
+        self.read(statement, PHASE)
+            .await?
+            .first()
+            .map(|row| document(row, PHASE))
+            .transpose()
+    }
+
+    async fn put_migrations(&self, migrations: &[ArchivedMigration]) -> Result<(), ArchiveError> {
+        let statements = migrations
+            .iter()
+            .flat_map(|migration| {
+                let key = || {
+                    (
+                        migration.database_id.as_str().into(),
+                        migration.migration_id.as_str().into(),
+                        number(migration.revision).into(),
+                    )
+                };
+                let (database, id, revision) = key();
+                let remove = MIGRATION_REMOVE.bind([database, id, revision]);
+                let (database, id, revision) = key();
+                let text = serde_json::to_string(migration).unwrap_or_default();
+                [remove, MIGRATION_ADD.bind([database, id, revision, text.into()])]
+            })
+            .collect();
+        self.write(statements, "copying migrations").await
+    }
+
+    async fn migrations(
+        &self,
+        database: &DatabaseId,
+    ) -> Result<Vec<ArchivedMigration>, ArchiveError> {
+        const PHASE: &str = "reading the copies of migrations";
+        self.read(MIGRATIONS_ALL.bind([database.as_str().into()]), PHASE)
+            .await?
+            .iter()
+            .map(|row| document(row, PHASE))
+            .collect()
+    }
+}

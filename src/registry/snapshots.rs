@@ -1,0 +1,130 @@
+//! Headers of snapshots, and the content of those that the archive does not have yet.
+
+use crate::database::{ColumnError, Row, Statement};
+use crate::script::{DatabaseId, EngineKind};
+use crate::time::Timestamp;
+
+use super::statements as sql;
+
+/// The header of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SnapshotRow {
+    /// Its id.
+    pub snapshot_id: String,
+    /// The database.
+    pub database_id: DatabaseId,
+    /// `baseline`, `manual`, `post-migration` or `scheduled`.
+    pub kind: String,
+    /// When.
+    pub captured_at: Timestamp,
+    /// By whom.
+    pub captured_by: String,
+    /// The run after which it was taken.
+    pub run_id: Option<String>,
+    /// Hash of the normalised schema.
+    pub schema_hash: String,
+    /// JSON text of the counts.
+    pub object_counts: String,
+    /// Size of the schema's JSON text in bytes.
+    pub size_bytes: u64,
+    /// In how many parts it is stored.
+    pub parts: u64,
+    /// The number of the trail's newest event when it was taken: executions with a higher ordinal are not in it.
+    pub covers: i64,
+    /// When the archive got it.
+    pub archived_at: Option<Timestamp>,
+}
+
+/// Whether a snapshot of this type says what the schema should be.
+pub fn is_trusted(kind: &str) -> bool {
+    matches!(kind, "baseline" | "post-migration")
+}
+
+impl SnapshotRow {
+    /// Adds the header; what it covers is the registry's to give.
+    pub fn insert(&self, engine: EngineKind) -> Statement {
+        sql::SNAPSHOT_INSERT.bind([
+            self.snapshot_id.as_str().into(),
+            self.database_id.as_str().into(),
+            self.kind.as_str().into(),
+            self.captured_at.into(),
+            self.captured_by.as_str().into(),
+            self.run_id.as_deref().into(),
+            engine.as_str().into(),
+            self.schema_hash.as_str().into(),
+            self.object_counts.as_str().into(),
+            i64::try_from(self.size_bytes).unwrap_or(i64::MAX).into(),
+            i64::try_from(self.parts).unwrap_or(i64::MAX).into(),
+        ])
+    }
+}
+
+/// Stages a part until the archive has it.
+pub fn stage_part(snapshot_id: &str, part: u32, content: &str) -> Statement {
+    sql::SNAPSHOT_PART_INSERT.bind([snapshot_id.into(), part.into(), content.into()])
+}
+
+/// The newest snapshot.
+pub fn newest(database_id: &DatabaseId) -> Statement {
+    sql::SNAPSHOT_NEWEST.bind([database_id.as_str().into(), 1_u32.into()])
+}
+
+/// The newest snapshot that says what the schema should be.
+pub fn newest_trusted(database_id: &DatabaseId) -> Statement {
+    sql::SNAPSHOT_NEWEST_TRUSTED.bind([database_id.as_str().into(), 1_u32.into()])
+}
+
+/// One header.
+pub fn one(database_id: &DatabaseId, snapshot_id: &str) -> Statement {
+    sql::SNAPSHOT_ONE.bind([database_id.as_str().into(), snapshot_id.into()])
+}
+
+/// At most `limit` headers before a moment and, at that moment, before an id; newest first.
+pub fn page(database_id: &DatabaseId, before: &str, before_id: &str, limit: u32) -> Statement {
+    sql::SNAPSHOTS_PAGE.bind([
+        database_id.as_str().into(),
+        before.into(),
+        before_id.into(),
+        limit.into(),
+    ])
+}
+
+/// Headers of snapshots that the archive does not have, oldest first.
+pub fn unarchived(database_id: &DatabaseId, limit: u32) -> Statement {
+    sql::SNAPSHOTS_UNARCHIVED.bind([database_id.as_str().into(), limit.into()])
+}
+
+/// The staged parts of a snapshot, in order: `content`.
+pub fn staged_parts(snapshot_id: &str) -> Statement {
+    sql::SNAPSHOT_PARTS.bind([snapshot_id.into()])
+}
+
+/// Notes that the archive has a snapshot, and drops the staged parts.
+pub fn mark_archived(snapshot_id: &str, at: Timestamp) -> [Statement; 2] {
+    [
+        sql::SNAPSHOT_ARCHIVED.bind([snapshot_id.into(), at.into()]),
+        sql::SNAPSHOT_PARTS_REMOVE.bind([snapshot_id.into()]),
+    ]
+}
+
+/// A row with a header.
+///
+/// # Errors
+///
+/// When the row is not of dbvc's making.
+pub fn parse(row: &Row) -> Result<SnapshotRow, ColumnError> {
+    Ok(SnapshotRow {
+        snapshot_id: row.text("snapshot_id")?.to_owned(),
+        database_id: row.parsed("database_id", "a database's id")?,
+        kind: row.text("type")?.to_owned(),
+        captured_at: row.parsed("captured_at", "a time")?,
+        captured_by: row.text("captured_by")?.to_owned(),
+        run_id: row.optional_text("run_id")?.map(str::to_owned),
+        schema_hash: row.text("schema_hash")?.to_owned(),
+        object_counts: row.text("object_counts")?.to_owned(),
+        size_bytes: row.count("size_bytes")?,
+        parts: row.count("parts")?,
+        covers: row.integer("covers")?,
+        archived_at: row.optional_parsed("archived_at", "a time")?,
+    })
+}

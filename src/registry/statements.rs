@@ -1,0 +1,247 @@
+//! Every statement that dbvc sends to its own tables, written once for all engines (see [`crate::database::dialect`]).
+
+use crate::database::Sql;
+
+macro_rules! statements {
+    ($($name:ident = $text:expr;)*) => {
+        $(pub(super) const $name: Sql = Sql($text);)*
+
+        #[cfg(test)]
+        const ALL: &[(&str, Sql)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+statements! {
+    INVENTORY_ALL = "SELECT database_id, type, engine, environment, server_name, database_name, folder, connection \
+        FROM db_inventory ORDER BY database_id";
+    INVENTORY_UPDATE = "UPDATE db_inventory SET type = @P2, engine = @P3, environment = @P4, server_name = @P5, \
+        database_name = @P6, folder = @P7, connection = @P8, updated_at = @P9 WHERE database_id = @P1";
+    INVENTORY_INSERT = "INSERT INTO db_inventory (database_id, type, engine, environment, server_name, database_name, \
+        folder, connection, created_at, updated_at) SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P9 \
+        WHERE NOT EXISTS (SELECT 1 FROM db_inventory WHERE database_id = @P1)";
+
+    // State of all migrations, without their texts.
+    MIGRATIONS_STATE = "SELECT r.migration_id, r.version, r.name, r.description, r.author, r.file_name, r.up_checksum, \
+        r.down_checksum, r.created_at, r.updated_at, s.status, s.checksum, s.execution_id, s.ordinal, s.executor, \
+        s.changed_at, s.duration_ms \
+        FROM migration_registry r LEFT JOIN migration_applied_status s \
+        ON s.database_id = r.database_id AND s.migration_id = r.migration_id \
+        WHERE r.database_id = @P1 AND r.withdrawn_at IS NULL";
+    MIGRATION_ONE = "SELECT migration_id, version, name, description, author, file_name, up_script, up_checksum, \
+        down_script, down_checksum, created_at, withdrawn_at, revision \
+        FROM migration_registry WHERE database_id = @P1 AND migration_id = @P2";
+    MIGRATIONS_TEXTS = "SELECT migration_id, version, name, description, author, file_name, up_script, up_checksum, \
+        down_script, down_checksum, created_at, withdrawn_at, revision \
+        FROM migration_registry WHERE database_id = @P1 AND migration_id > @P2 ORDER BY migration_id {page @P3}";
+    MIGRATIONS_UNARCHIVED = "SELECT migration_id, version, name, description, author, file_name, up_script, \
+        up_checksum, down_script, down_checksum, created_at, withdrawn_at, revision \
+        FROM migration_registry WHERE database_id = @P1 AND archived_revision < revision \
+        ORDER BY migration_id {page @P2}";
+    MIGRATION_ARCHIVED = "UPDATE migration_registry SET archived_revision = @P3 \
+        WHERE database_id = @P1 AND migration_id = @P2 AND revision >= @P3";
+    MIGRATIONS_TO_ARCHIVE_AGAIN = "UPDATE migration_registry SET archived_revision = 0 WHERE database_id = @P1";
+    MIGRATION_INSERT = "INSERT INTO migration_registry (database_id, migration_id, version, version_key, name, \
+        description, author, file_name, up_script, up_checksum, down_script, down_checksum, created_at, updated_at, \
+        revision, archived_revision) SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11, @P12, @P13, @P13, 1, 0 \
+        WHERE NOT EXISTS (SELECT 1 FROM migration_registry WHERE database_id = @P1 AND migration_id = @P2)";
+    // Puts another text in place, and takes a withdrawn migration up again.
+    MIGRATION_REPLACE = "UPDATE migration_registry SET version = @P3, version_key = @P4, description = @P5, author = @P6, \
+        file_name = @P7, up_script = @P8, up_checksum = @P9, down_script = @P10, down_checksum = @P11, \
+        updated_at = @P12, withdrawn_at = NULL, revision = revision + 1 WHERE database_id = @P1 AND migration_id = @P2";
+    MIGRATION_WITHDRAW = "UPDATE migration_registry SET withdrawn_at = @P3, updated_at = @P3, revision = revision + 1 \
+        WHERE database_id = @P1 AND migration_id = @P2 AND withdrawn_at IS NULL";
+
+    STATUS_SET = "UPDATE migration_applied_status SET status = @P3, checksum = @P4, execution_id = @P5, \
+        ordinal = (SELECT ordinal FROM migration_execution_history WHERE execution_id = @P5), executor = @P6, \
+        changed_at = @P7, duration_ms = @P8 WHERE database_id = @P1 AND migration_id = @P2";
+    STATUS_ADD = "INSERT INTO migration_applied_status (database_id, migration_id, status, checksum, execution_id, \
+        ordinal, executor, changed_at, duration_ms) \
+        SELECT @P1, @P2, @P3, @P4, @P5, h.ordinal, @P6, @P7, @P8 FROM migration_execution_history h \
+        WHERE h.execution_id = @P5 AND NOT EXISTS \
+        (SELECT 1 FROM migration_applied_status WHERE database_id = @P1 AND migration_id = @P2)";
+    STATUS_CHECKSUM = "UPDATE migration_applied_status SET checksum = @P3 WHERE database_id = @P1 AND migration_id = @P2";
+    STATUS_REMOVE = "DELETE FROM migration_applied_status WHERE database_id = @P1 AND migration_id = @P2";
+
+    EXECUTION_INSERT = "INSERT INTO migration_execution_history (execution_id, database_id, migration_id, run_id, ordinal, \
+        direction, status, transactional, checksum, executor, principal, environment, started_at, finished_at, \
+        duration_ms, batches, errors, note) \
+        SELECT @P1, @P2, @P3, @P4, h.sequence + 1, @P5, @P6, @P7, @P8, @P9, @P10, @P11, @P12, @P13, @P14, @P15, @P16, @P17 \
+        FROM trail_heads h WHERE h.database_id = @P2";
+    EXECUTION_END = "UPDATE migration_execution_history SET status = @P2, finished_at = @P3, duration_ms = @P4, \
+        batches = @P5, errors = @P6, note = @P7 WHERE execution_id = @P1 AND status = 'running'";
+    EXECUTION_RESOLVE = "UPDATE migration_execution_history SET status = @P2, resolved_as = @P3 \
+        WHERE execution_id = @P1 AND status = 'half-applied'";
+    EXECUTION_ONE = "SELECT execution_id, migration_id, run_id, ordinal, direction, status, transactional, checksum, \
+        executor, started_at, finished_at, duration_ms, batches, errors, note, resolved_as \
+        FROM migration_execution_history WHERE database_id = @P1 AND execution_id = @P2";
+    EXECUTIONS_OF_MIGRATION = "SELECT execution_id, migration_id, run_id, ordinal, direction, status, transactional, \
+        checksum, executor, started_at, finished_at, duration_ms, batches, errors, note, resolved_as \
+        FROM migration_execution_history WHERE database_id = @P1 AND migration_id = @P2 ORDER BY ordinal DESC";
+    EXECUTIONS_OF_RUN = "SELECT execution_id, migration_id, run_id, ordinal, direction, status, transactional, checksum, \
+        executor, started_at, finished_at, duration_ms, batches, errors, note, resolved_as \
+        FROM migration_execution_history WHERE database_id = @P1 AND run_id = @P2 ORDER BY ordinal";
+    EXECUTIONS_LATEST = "SELECT h.execution_id, h.migration_id, h.run_id, h.ordinal, h.direction, h.status, \
+        h.transactional, h.checksum, h.executor, h.started_at, h.finished_at, h.duration_ms, '[]' AS batches, \
+        '[]' AS errors, h.note, h.resolved_as \
+        FROM migration_execution_history h JOIN (SELECT migration_id, MAX(ordinal) AS ordinal \
+        FROM migration_execution_history WHERE database_id = @P1 AND status <> 'interrupted' GROUP BY migration_id) n \
+        ON n.migration_id = h.migration_id AND n.ordinal = h.ordinal WHERE h.database_id = @P1";
+    EXECUTIONS_INTERRUPTED = "SELECT execution_id, migration_id FROM migration_execution_history \
+        WHERE database_id = @P1 AND status = 'interrupted' ORDER BY ordinal DESC {page @P2}";
+    EXECUTIONS_RUNNING = "SELECT execution_id, migration_id FROM migration_execution_history \
+        WHERE database_id = @P1 AND status = 'running' ORDER BY ordinal";
+
+    // Dbvc's own tables are made outside of runs, and no snapshot shows them.
+    EXECUTION_NEWEST_ORDINAL = "SELECT MAX(ordinal) AS ordinal FROM migration_execution_history \
+        WHERE database_id = @P1 AND run_id IS NOT NULL";
+
+    BATCHES_OF_EXECUTION = "SELECT batch_index, sha256, rounds, rounds_begun, rounds_ended, failed, left_nothing \
+        FROM migration_execution_batches WHERE execution_id = @P1 ORDER BY batch_index";
+    BATCH_BEGIN = "INSERT INTO migration_execution_batches (execution_id, batch_index, sha256, rounds, rounds_begun, \
+        rounds_ended, failed, left_nothing) VALUES (@P1, @P2, @P3, @P4, @P5, @P6, 0, 0)";
+    BATCH_ROUND = "UPDATE migration_execution_batches SET rounds_begun = @P3, rounds_ended = @P4 \
+        WHERE execution_id = @P1 AND batch_index = @P2";
+    BATCH_FAIL = "UPDATE migration_execution_batches SET failed = 1, left_nothing = @P3 \
+        WHERE execution_id = @P1 AND batch_index = @P2";
+    BATCHES_INHERIT = "INSERT INTO migration_execution_batches (execution_id, batch_index, sha256, rounds, rounds_begun, \
+        rounds_ended, failed, left_nothing) SELECT @P1, batch_index, sha256, rounds, rounds_begun, rounds_ended, 0, 0 \
+        FROM migration_execution_batches WHERE execution_id = @P2 AND batch_index < @P3";
+
+    SNAPSHOT_INSERT = "INSERT INTO schema_snapshots (snapshot_id, database_id, type, captured_at, captured_by, run_id, \
+        engine, schema_hash, object_counts, size_bytes, parts, covers) \
+        SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11, h.sequence FROM trail_heads h \
+        WHERE h.database_id = @P2";
+    SNAPSHOT_PART_INSERT = "INSERT INTO schema_snapshot_parts (snapshot_id, part, content) VALUES (@P1, @P2, @P3)";
+    SNAPSHOT_NEWEST = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, \
+        object_counts, size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 \
+        ORDER BY covers DESC {page @P2}";
+    SNAPSHOT_NEWEST_TRUSTED = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, \
+        object_counts, size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 \
+        AND type IN ('baseline', 'post-migration') ORDER BY covers DESC {page @P2}";
+    SNAPSHOT_ONE = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, object_counts, \
+        size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 AND snapshot_id = @P2";
+    // Newest first by time and id: pages of several databases are merged by the caller.
+    SNAPSHOTS_PAGE = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, object_counts, \
+        size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 \
+        AND (captured_at < @P2 OR (captured_at = @P2 AND snapshot_id < @P3)) \
+        ORDER BY captured_at DESC, snapshot_id DESC {page @P4}";
+    SNAPSHOTS_UNARCHIVED = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, \
+        object_counts, size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 \
+        AND archived_at IS NULL ORDER BY covers {page @P2}";
+    SNAPSHOT_PARTS = "SELECT content FROM schema_snapshot_parts WHERE snapshot_id = @P1 ORDER BY part";
+    SNAPSHOT_PARTS_REMOVE = "DELETE FROM schema_snapshot_parts WHERE snapshot_id = @P1";
+    SNAPSHOT_ARCHIVED = "UPDATE schema_snapshots SET archived_at = @P2 WHERE snapshot_id = @P1";
+
+    LOCK_ADD = "INSERT INTO migration_locks (database_id, token) SELECT @P1, 0 \
+        WHERE NOT EXISTS (SELECT 1 FROM migration_locks WHERE database_id = @P1)";
+    LOCK_READ = "SELECT token, owner, run_id, acquired_at, expires_at, \
+        CASE WHEN expires_at <= {now} THEN 1 ELSE 0 END AS expired FROM migration_locks WHERE database_id = @P1";
+    LOCK_TAKE = "UPDATE migration_locks SET token = @P2 + 1, owner = @P3, run_id = @P4, acquired_at = {now}, \
+        heartbeat_at = {now}, expires_at = {now+@P5} \
+        WHERE database_id = @P1 AND token = @P2 AND (owner IS NULL OR expires_at <= {now})";
+    LOCK_RENEW = "UPDATE migration_locks SET heartbeat_at = {now}, expires_at = {now+@P4} \
+        WHERE database_id = @P1 AND token = @P2 AND owner = @P3";
+    LOCK_RELEASE = "UPDATE migration_locks SET owner = NULL, run_id = NULL, heartbeat_at = {now}, expires_at = NULL \
+        WHERE database_id = @P1 AND token = @P2 AND owner = @P3";
+
+    PLAN_INSERT = "INSERT INTO migration_run_plans (database_id, token, run_id, steps, created_at) \
+        VALUES (@P1, @P2, @P3, @P4, @P5)";
+    PLAN_CLOSE = "UPDATE migration_run_plans SET closed_at = @P3 WHERE database_id = @P1 AND token = @P2";
+    PLANS_OPEN = "SELECT token, run_id, steps FROM migration_run_plans WHERE database_id = @P1 AND closed_at IS NULL \
+        ORDER BY token";
+
+    RUN_INSERT = "INSERT INTO migration_runs (run_id, kind, database_id, environment, executor, principal, request, \
+        status, owner, expires_at, started_at, finished_at, progress) VALUES (@P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, \
+        @P9, {now+@P10}, @P11, @P12, @P13)";
+    RUN_PROGRESS = "UPDATE migration_runs SET progress = @P3, expires_at = {now+@P4} \
+        WHERE run_id = @P1 AND owner = @P2 AND status IN ('queued', 'running')";
+    RUN_END = "UPDATE migration_runs SET status = @P2, finished_at = @P3, progress = @P4, owner = NULL, expires_at = NULL \
+        WHERE run_id = @P1 AND status IN ('queued', 'running')";
+    RUN_ADOPT = "UPDATE migration_runs SET owner = @P2, expires_at = {now+@P3} \
+        WHERE run_id = @P1 AND status IN ('queued', 'running') AND expires_at <= {now}";
+    RUN_CANCEL = "UPDATE migration_runs SET cancel_requested_by = @P2 \
+        WHERE run_id = @P1 AND status IN ('queued', 'running') AND cancel_requested_by IS NULL";
+    RUN_ONE = "SELECT run_id, kind, database_id, environment, executor, principal, request, status, owner, started_at, \
+        cancel_requested_by, progress FROM migration_runs WHERE run_id = @P1";
+    RUNS_LATEST = "SELECT run_id, kind, database_id, environment, executor, principal, request, status, owner, \
+        started_at, cancel_requested_by, progress FROM migration_runs WHERE environment = @P1 \
+        ORDER BY started_at DESC, run_id DESC {page @P2}";
+    RUNS_LATEST_OF = "SELECT run_id, kind, database_id, environment, executor, principal, request, status, owner, \
+        started_at, cancel_requested_by, progress FROM migration_runs WHERE environment = @P1 \
+        AND database_id IN (@P2, 'all') ORDER BY started_at DESC, run_id DESC {page @P3}";
+    RUNS_DEAD = "SELECT run_id, kind, database_id, environment, executor, principal, request, status, owner, started_at, \
+        cancel_requested_by, progress FROM migration_runs WHERE environment = @P1 \
+        AND status IN ('queued', 'running') AND expires_at <= {now} ORDER BY started_at, run_id";
+
+    HEAD_ADD = "INSERT INTO trail_heads (database_id, sequence, hash) SELECT @P1, 0, '' \
+        WHERE NOT EXISTS (SELECT 1 FROM trail_heads WHERE database_id = @P1)";
+    HEAD_READ = "SELECT sequence, hash FROM trail_heads WHERE database_id = @P1";
+    HEAD_ADVANCE = "UPDATE trail_heads SET sequence = @P4, hash = @P5 \
+        WHERE database_id = @P1 AND sequence = @P2 AND hash = @P3";
+    // Guarded by the head: when somebody else was faster nothing is inserted, and nothing can collide.
+    EVENT_INSERT = "INSERT INTO audit_events (event_id, database_id, sequence, migration_id, run_id, execution_id, type, \
+        at, executor, principal, environment, data, previous_hash, hash) \
+        SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11, @P12, @P13, @P14 FROM trail_heads \
+        WHERE database_id = @P2 AND sequence = @P15 AND hash = @P16";
+    EVENTS_PAGE = "SELECT event_id, database_id, sequence, migration_id, run_id, execution_id, type, at, executor, \
+        principal, environment, data, previous_hash, hash FROM audit_events WHERE database_id = @P1 AND sequence < @P2 \
+        AND (@P3 = '' OR migration_id = @P3) AND (@P4 = '' OR type = @P4) AND at >= @P5 \
+        ORDER BY sequence DESC {page @P6}";
+    EVENTS_CHAIN = "SELECT event_id, database_id, sequence, migration_id, run_id, execution_id, type, at, executor, \
+        principal, environment, data, previous_hash, hash FROM audit_events WHERE database_id = @P1 AND sequence > @P2 \
+        ORDER BY sequence {page @P3}";
+    EVENTS_UNDELIVERED = "SELECT event_id, database_id, sequence, migration_id, run_id, execution_id, type, at, executor, \
+        principal, environment, data, previous_hash, hash FROM audit_events WHERE database_id = @P1 \
+        AND delivered_at IS NULL ORDER BY sequence {page @P2}";
+    EVENTS_UNDELIVERED_COUNT = "SELECT COUNT(*) AS events FROM audit_events WHERE delivered_at IS NULL";
+    EVENTS_DELIVERED = "UPDATE audit_events SET delivered_at = @P4 WHERE database_id = @P1 AND sequence >= @P2 \
+        AND sequence <= @P3 AND delivered_at IS NULL";
+    EVENTS_TO_DELIVER_AGAIN = "UPDATE audit_events SET delivered_at = NULL WHERE database_id = @P1";
+    EVENT_LAST_OF_TYPE = "SELECT event_id, database_id, sequence, migration_id, run_id, execution_id, type, at, executor, \
+        principal, environment, data, previous_hash, hash FROM audit_events WHERE database_id = @P1 AND type = @P2 \
+        ORDER BY sequence DESC {page @P3}";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Dialect;
+
+    #[test]
+    fn every_statement_is_sql_servers_as_well() {
+        let dialect = sqlparser::dialect::MsSqlDialect {};
+        for (name, sql) in ALL {
+            let text = Dialect::TransactSql.render(sql.0);
+            assert!(!text.contains('{'), "{name} has an unknown placeholder: {text}");
+            let parsed = sqlparser::parser::Parser::parse_sql(&dialect, &text);
+            assert!(parsed.is_ok(), "{name}: {} in {text}", parsed.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn every_statement_compiles_on_the_tables_of_sqlite() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        for own in crate::registry::definition::OWN_VERSIONS {
+            connection.execute_batch(own.sqlite).unwrap();
+        }
+        for (name, sql) in ALL {
+            let text = Dialect::Sqlite.render(sql.0);
+            let prepared = connection.prepare(&text);
+            assert!(prepared.is_ok(), "{name}: {}", prepared.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn parameters_are_numbered_without_a_gap() {
+        for (name, sql) in ALL {
+            let highest = (1..=20).rev().find(|n| {
+                let text = sql.0;
+                text.match_indices(&format!("@P{n}"))
+                    .any(|(at, found)| !text[at + found.len()..].starts_with(|c: char| c.is_ascii_digit()))
+            });
+            for n in 1..=highest.unwrap_or(0) {
+                assert!(sql.0.contains(&format!("@P{n}")), "{name} lacks @P{n}");
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! Checks that a file is a text.
+
+use crate::script::encoding::DecodeError;
+use crate::script::finding::Finding;
+
+/// `encoding`: a file that cannot be decoded.
+///
+/// Nothing is guessed: a wrong guess would send other characters than the author wrote.
+#[must_use]
+pub fn check_decoding(error: &DecodeError) -> Finding {
+    Finding::error("encoding", error.kind, (error.line, error.column))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::encoding::decode;
+
+    #[test]
+    fn bytes_that_are_no_text_are_an_error_where_they_stand() {
+        let finding = check_decoding(&decode(b"SELECT 1;\n\xff").unwrap_err());
+        assert_eq!(
+            (finding.code, finding.line, finding.column),
+            ("encoding", 2, 1)
+        );
+        assert!(finding.message.contains("offset 10"), "{}", finding.message);
+    }
+}

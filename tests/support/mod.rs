@@ -1,0 +1,6 @@
+//! What several test files share.
+
+// Every test file compiles this module for itself and uses a part of it.
+#![allow(dead_code, unused_imports)]
+
+pub mod host;
