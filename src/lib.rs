@@ -8,6 +8,7 @@ pub mod command_line;
 pub mod crash_points;
 pub mod database;
 pub mod engine;
+pub mod functions;
 pub mod registry;
 pub mod schema;
 pub mod script;
