@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::engine::OnDrift;
 use crate::script::DatabaseId;
 
 /// How an app setting begins that the platform should have replaced by a secret, and did not.
@@ -27,16 +28,6 @@ const COSMOS_SETTINGS: [&str; 2] = ["DBVC_COSMOS_CONNECTION_STRING", "DBVC_COSMO
 
 /// Any of these says that the process runs in Azure; Core Tools sets none of them (it does set `WEBSITE_HOSTNAME`).
 const AZURE_SIGNS: [&str; 3] = ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "CONTAINER_NAME"];
-
-/// What a run does when it finds drift first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnDrift {
-    /// Record it and go on.
-    #[default]
-    Warn,
-    /// Refuse the run.
-    Refuse,
-}
 
 /// The settings of the app. They hold no secret, so they may be shown.
 #[derive(Debug)]
@@ -559,11 +550,7 @@ mod tests {
         ])
         .unwrap();
         assert!(!settings.in_azure);
-        assert!(
-            !read(&[("WEBSITE_HOSTNAME", "localhost")])
-                .unwrap()
-                .in_azure
-        );
+        assert!(!read(&[("WEBSITE_HOSTNAME", "localhost")]).unwrap().in_azure);
     }
 
     #[test]
