@@ -97,13 +97,13 @@ fn log_to_stdout(filter: EnvFilter) {
         .try_init();
     panic::set_hook(Box::new(|info| {
         // A message that was put together may hold what was being worked on; one that stands in the source does not.
-        let message = info
+        let words = info
             .payload()
             .downcast_ref::<&'static str>()
             .copied()
             .unwrap_or("(not shown)");
         let place = info.location().map(ToString::to_string).unwrap_or_default();
-        tracing::error!(message, place, "panic");
+        tracing::error!(words, place, "panic");
     }));
 }
 

@@ -11,7 +11,7 @@ use super::payload;
 use super::problem::{
     Problem, bad_request, internal, method_not_allowed, not_acceptable, not_found, too_large,
 };
-use super::request::{Body, Call, Method, Request, accept_headers};
+use super::request::{Body, Call, MAX_BODY, Method, Params, Request, accept_headers};
 use super::router::{Destination, find};
 use super::{App, HttpFunction, TimerFunction};
 
@@ -23,6 +23,17 @@ const REQUEST_ID: &str = "x-request-id";
 const MAX_REQUEST_ID: usize = 128;
 /// What the log calls a request that no function was found for. Its path is not logged: a key may stand anywhere in it.
 const NO_FUNCTION: &str = "-";
+
+/// The largest envelope of the host that is taken, in bytes. It holds the body escaped, and once more among the metadata.
+const MAX_ENVELOPE: usize = 32 * 1024 * 1024;
+
+/// How much of a body is to be kept, in bytes.
+pub fn body_limit(method: &str, path: &str) -> usize {
+    match find(method, path) {
+        Destination::Payload(_) => MAX_ENVELOPE,
+        _ => MAX_BODY,
+    }
+}
 
 /// Answers any request.
 pub async fn answer(app: Arc<App>, request: Request) -> Answer {
@@ -80,7 +91,7 @@ async fn call(
     app: Arc<App>,
     function: &'static HttpFunction,
     method: Method,
-    params: Vec<(&'static str, String)>,
+    params: Params,
     request: Request,
 ) -> Result<Answer, Problem> {
     let Some(wanted) = choose(accept_headers(&request.headers), function.offers) else {
@@ -102,33 +113,30 @@ async fn call(
     }
 }
 
-/// Calls a function in the envelope of the host. Whatever the function answers, the envelope is answered with 200.
+/// Calls a function in the envelope of the host. What the function answers, a problem too, travels inside; only what is no
+/// envelope is refused outside.
 async fn invoke(
     app: Arc<App>,
     function: &'static HttpFunction,
     envelope: Request,
     request_id: &str,
 ) -> Result<Answer, Problem> {
-    let envelope = match envelope.body {
-        Body::Whole(bytes) => bytes,
-        Body::TooLarge => return Err(too_large()),
-        Body::Broken => return Err(bad_request("the body ended early")),
+    let (path, answered) = match envelope.body {
+        Body::Whole(bytes) => {
+            let (inner, params) = payload::unwrap(function, &bytes)
+                .map_err(|error| bad_request(error.to_string()))?;
+            let path = inner.path.clone();
+            let method =
+                Method::parse(&inner.method).filter(|method| function.methods.contains(method));
+            let answered = match method {
+                Some(method) => call(app, function, method, params, inner).await,
+                None => Err(method_not_allowed(function.allow())),
+            };
+            (path, answered)
+        }
+        Body::TooLarge => (envelope.path, Err(too_large())),
+        Body::Broken => return Err(bad_request("the body ended early; send all of it")),
     };
-    let (inner, params) =
-        payload::unwrap(function, &envelope).map_err(|error| bad_request(error.to_string()))?;
-    let path = inner.path.clone();
-    let answered =
-        match Method::parse(&inner.method).filter(|method| function.methods.contains(method)) {
-            Some(method) => call(app, function, method, params, inner).await,
-            None => {
-                let allow: Vec<&str> = function
-                    .methods
-                    .iter()
-                    .map(|method| method.as_str())
-                    .collect();
-                Err(method_not_allowed(allow.join(", ")))
-            }
-        };
     let answer =
         answered.unwrap_or_else(|problem| answer_of(problem, &path, function.name, request_id));
     Ok(payload::wrap(&finished(answer, request_id)))

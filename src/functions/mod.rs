@@ -72,6 +72,21 @@ pub struct HttpFunction {
     handle: HttpHandler,
 }
 
+impl HttpFunction {
+    /// Its methods, as `Allow` lists them.
+    fn allow(&self) -> String {
+        allow(self.methods.iter().copied())
+    }
+}
+
+/// Methods, as `Allow` lists them.
+fn allow(methods: impl Iterator<Item = Method>) -> String {
+    let mut methods: Vec<Method> = methods.collect();
+    methods.sort_unstable();
+    let names: Vec<&str> = methods.into_iter().map(Method::as_str).collect();
+    names.join(", ")
+}
+
 /// A function with a timer trigger.
 #[derive(Debug)]
 pub struct TimerFunction {

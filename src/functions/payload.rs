@@ -8,7 +8,7 @@ use warp::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use super::HttpFunction;
 use super::accept::MediaType;
 use super::answer::Answer;
-use super::request::{Body, Request, parse_query};
+use super::request::{Body, MAX_BODY, Params, Request, parse_query};
 use super::router::{param_names, params_in_path};
 
 /// The name of the HTTP output in every function.json.
@@ -32,7 +32,7 @@ pub enum PayloadError {
 pub fn unwrap(
     function: &'static HttpFunction,
     envelope: &[u8],
-) -> Result<(Request, Vec<(&'static str, String)>), PayloadError> {
+) -> Result<(Request, Params), PayloadError> {
     let envelope: Value = serde_json::from_slice(envelope).map_err(|_| PayloadError::NoRequest)?;
     let request = member(&envelope, "Data")
         .and_then(|data| member(data, INPUT))
@@ -61,6 +61,11 @@ pub fn unwrap(
         Some(Value::String(text)) => Bytes::copy_from_slice(text.as_bytes()),
         Some(other) => Bytes::from(other.to_string()),
     };
+    let body = if body.len() > MAX_BODY {
+        Body::TooLarge
+    } else {
+        Body::Whole(body)
+    };
     let params = params(function, request, path)?;
     let request = Request {
         method: method.to_owned(),
@@ -70,7 +75,7 @@ pub fn unwrap(
             .and_then(Value::as_object)
             .map(headers)
             .unwrap_or_default(),
-        body: Body::Whole(body),
+        body,
     };
     Ok((request, params))
 }
@@ -108,7 +113,7 @@ fn params(
     function: &'static HttpFunction,
     request: &Value,
     path: &str,
-) -> Result<Vec<(&'static str, String)>, PayloadError> {
+) -> Result<Params, PayloadError> {
     if let Some(listed) = member(request, "Params")
         .filter(|params| params.as_object().is_some_and(|map| !map.is_empty()))
     {
@@ -203,7 +208,7 @@ mod tests {
             .unwrap()
     }
 
-    fn unwrapped(name: &str, request: Value) -> (Request, Vec<(&'static str, String)>) {
+    fn unwrapped(name: &str, request: Value) -> (Request, Params) {
         let envelope = json!({ "Data": { "req": request }, "Metadata": { "sys": {} } });
         unwrap(function(name), envelope.to_string().as_bytes()).unwrap()
     }
@@ -259,6 +264,15 @@ mod tests {
     fn a_body_may_be_an_object() {
         let (request, _) = unwrapped("dbvc-migrations-run", json!({"Body": {"a": 1}}));
         assert!(matches!(request.body, Body::Whole(body) if body == "{\"a\":1}"));
+    }
+
+    #[test]
+    fn the_limit_is_for_the_body_and_not_for_its_envelope() {
+        for (length, is_too_large) in [(MAX_BODY, false), (MAX_BODY + 1, true)] {
+            let (request, _) =
+                unwrapped("dbvc-migrations-run", json!({"Body": "\n".repeat(length)}));
+            assert_eq!(matches!(request.body, Body::TooLarge), is_too_large);
+        }
     }
 
     #[test]

@@ -16,6 +16,8 @@ use super::problem::{Problem, bad_request, too_large, unsupported_media_type, wr
 use super::strict_json::{self, StrictJsonError};
 use super::values::person;
 
+/// The largest body of a request, in bytes.
+pub const MAX_BODY: usize = 10 * 1024 * 1024;
 /// Query parameters in which keys of the host travel; ASP.NET reads them in any case.
 const KEYS_OF_THE_HOST: [&str; 2] = ["code", "clientId"];
 /// Who calls when the caller does not say.
@@ -103,12 +105,15 @@ pub fn parse_query(raw: &str) -> Vec<(String, Option<String>)> {
         .collect()
 }
 
+/// The parameters of a route by their names.
+pub type Params = Vec<(&'static str, String)>;
+
 /// A request that a function was found for.
 #[derive(Debug)]
 pub struct Call {
     request: Request,
     method: Method,
-    params: Vec<(&'static str, String)>,
+    params: Params,
     wanted: MediaType,
     in_azure: bool,
 }
@@ -118,7 +123,7 @@ impl Call {
     pub fn new(
         request: Request,
         method: Method,
-        params: Vec<(&'static str, String)>,
+        params: Params,
         wanted: MediaType,
         in_azure: bool,
     ) -> Self {

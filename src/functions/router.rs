@@ -2,8 +2,8 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::request::Method;
-use super::{HTTP_FUNCTIONS, HttpFunction, TIMER_FUNCTIONS, TimerFunction};
+use super::request::{Method, Params};
+use super::{HTTP_FUNCTIONS, HttpFunction, TIMER_FUNCTIONS, TimerFunction, allow};
 
 /// The host's default prefix of every route. Calls in the envelope never carry it, so nobody outside can reach them.
 const ROUTE_PREFIX: &str = "api";
@@ -14,7 +14,7 @@ pub enum Destination {
     /// The host asks whether the process is alive.
     Ping,
     /// A function by plain HTTP, with the parameters of its route.
-    Http(&'static HttpFunction, Method, Vec<(&'static str, String)>),
+    Http(&'static HttpFunction, Method, Params),
     /// A function in the envelope of the host.
     Payload(&'static HttpFunction),
     /// A timer.
@@ -74,9 +74,7 @@ fn find_by_route(method: &str, path: &str) -> Destination {
     if allowed.is_empty() {
         return Destination::Nowhere;
     }
-    allowed.sort_unstable();
-    let names: Vec<&str> = allowed.into_iter().map(Method::as_str).collect();
-    Destination::WrongMethod(names.join(", "))
+    Destination::WrongMethod(allow(allowed.into_iter()))
 }
 
 /// The decoded segments of a path behind the prefix of routes; one trailing slash does not count. `None` for a path
@@ -97,7 +95,7 @@ fn segments_below_prefix(path: &str) -> Option<Vec<String>> {
 }
 
 /// The parameters of a route such as `dbvc/runs/{runId?}` in the given segments, if it matches.
-fn match_route(route: &'static str, segments: &[String]) -> Option<Vec<(&'static str, String)>> {
+fn match_route(route: &'static str, segments: &[String]) -> Option<Params> {
     let mut segments = segments.iter();
     let mut params = Vec::new();
     for part in route.split('/') {
@@ -122,7 +120,7 @@ fn match_route(route: &'static str, segments: &[String]) -> Option<Vec<(&'static
 }
 
 /// The parameters of a function's route in a path, for calls in the envelope that do not list them.
-pub fn params_in_path(function: &HttpFunction, path: &str) -> Option<Vec<(&'static str, String)>> {
+pub fn params_in_path(function: &HttpFunction, path: &str) -> Option<Params> {
     match_route(function.route, &segments_below_prefix(path)?)
 }
 

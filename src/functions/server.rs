@@ -18,8 +18,6 @@ use super::answer::Answer;
 use super::front;
 use super::request::{Body, Request, parse_query};
 
-/// The largest body that is taken, in bytes.
-const MAX_BODY: usize = 10 * 1024 * 1024;
 /// As much of a body that is too large is read and dropped, in bytes: a caller that is still sending does not see an
 /// answer.
 const MAX_DRAINED: usize = 32 * 1024 * 1024;
@@ -84,20 +82,21 @@ fn filter(
              query: String,
              headers: HeaderMap,
              body| async move {
+                let limit = front::body_limit(method.as_str(), path.as_str());
                 let request = Request {
                     method: method.as_str().to_owned(),
                     path: path.as_str().to_owned(),
                     query: parse_query(&query),
                     headers,
-                    body: collect(body).await,
+                    body: collect(body, limit).await,
                 };
                 response(front::answer(app, request).await)
             },
         )
 }
 
-/// Reads a body up to the limit, whether its length was said before or not.
-async fn collect<B: Buf, E>(body: impl Stream<Item = Result<B, E>>) -> Body {
+/// Reads a body up to `limit` bytes, whether its length was said before or not.
+async fn collect<B: Buf, E>(body: impl Stream<Item = Result<B, E>>, limit: usize) -> Body {
     let mut body = pin!(body);
     let mut kept = BytesMut::new();
     let mut length = 0_usize;
@@ -109,7 +108,7 @@ async fn collect<B: Buf, E>(body: impl Stream<Item = Result<B, E>>) -> Body {
         if length > MAX_DRAINED {
             break;
         }
-        if length > MAX_BODY {
+        if length > limit {
             kept = BytesMut::new();
             continue;
         }
@@ -120,7 +119,7 @@ async fn collect<B: Buf, E>(body: impl Stream<Item = Result<B, E>>) -> Body {
             part.advance(taken);
         }
     }
-    if length > MAX_BODY {
+    if length > limit {
         Body::TooLarge
     } else {
         Body::Whole(kept.freeze())
@@ -152,12 +151,14 @@ mod tests {
     use futures_util::stream;
 
     use super::*;
+    use crate::functions::request::MAX_BODY;
 
     async fn collected(parts: usize, size: usize) -> Body {
         let part = Bytes::from(vec![b'x'; size]);
-        collect(stream::iter(
-            (0..parts).map(|_| Ok::<_, Infallible>(part.clone())),
-        ))
+        collect(
+            stream::iter((0..parts).map(|_| Ok::<_, Infallible>(part.clone()))),
+            MAX_BODY,
+        )
         .await
     }
 
@@ -175,12 +176,12 @@ mod tests {
     async fn what_never_ends_is_not_read_for_ever() {
         let endless =
             stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from(vec![b'x'; 1024 * 1024])));
-        assert!(matches!(collect(endless).await, Body::TooLarge));
+        assert!(matches!(collect(endless, MAX_BODY).await, Body::TooLarge));
     }
 
     #[tokio::test]
     async fn a_body_that_breaks_off_is_no_body() {
         let parts = stream::iter([Ok(Bytes::from_static(b"{")), Err("reset")]);
-        assert!(matches!(collect(parts).await, Body::Broken));
+        assert!(matches!(collect(parts, MAX_BODY).await, Body::Broken));
     }
 }
