@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::audit::ArchiveError;
 use crate::database::DatabaseError;
-use crate::script::{DatabaseId, MigrationId};
+use crate::script::{DatabaseId, EngineKind, MigrationId};
 use crate::time::Timestamp;
 
 use super::view::Run;
@@ -153,6 +153,14 @@ pub enum EngineError {
         #[source]
         source: Option<DatabaseError>,
     },
+    /// This dbvc has no engine for the database.
+    #[error("this version of dbvc cannot reach {database}: it has no engine for {engine}")]
+    NoEngine {
+        /// The database.
+        database: DatabaseId,
+        /// Its engine.
+        engine: EngineKind,
+    },
     /// A newer dbvc has written the registry.
     #[error("the registry of {database} was written by a newer dbvc (version {found}); deploy that dbvc")]
     RegistryNewer {
@@ -260,7 +268,7 @@ impl EngineError {
             Self::Drifted { .. } => "drifted",
             Self::Locked { .. } => "locked",
             Self::ConfirmationRequired(_) => "confirmation-required",
-            Self::Unavailable { .. } | Self::Archive(_) => "unavailable",
+            Self::Unavailable { .. } | Self::NoEngine { .. } | Self::Archive(_) => "unavailable",
             Self::RegistryNewer { .. } => "registry-newer",
             Self::MigrationFailed(_) => "migration-failed",
             Self::InRun { problem, .. } => problem.code(),

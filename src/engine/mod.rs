@@ -1,128 +1,136 @@
 //! The migration engine: everything that changes a database goes through it, whoever asks.
 
+mod access;
+mod cancel;
+mod create;
+mod database_run;
+mod databases;
+mod delivery;
+mod drift;
+mod dry_run;
 mod error;
+mod health;
+mod heartbeat;
+mod history;
+mod live;
+mod planning;
+mod recovery;
 mod request;
+mod run;
+mod script_execution;
+mod snapshots;
+mod status;
+mod timers;
+mod verify;
 mod view;
+mod withdraw;
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use error::{EngineError, FieldError, LockHolder, ProblemNote};
 pub use request::*;
+pub use run::Wait;
 pub use view::*;
 
+use crate::audit::Archive;
+use crate::audit::embedded::EmbeddedArchive;
 use crate::script::DatabaseId;
 
-/// A run that was accepted: it goes on by itself, whoever waits for it or does not.
-#[derive(Debug)]
-pub struct AcceptedRun {
-    /// The run as it is now.
-    pub run: Run,
+/// What a run does when it finds drift before its first script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDrift {
+    /// Writes it down and goes on.
+    #[default]
+    Warn,
+    /// Refuses to run.
+    Refuse,
+}
+
+/// How an engine is set up.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// The environment that it serves.
+    pub environment: String,
+    /// Id of the home database.
+    pub home: DatabaseId,
+    /// Folder of the embedded databases.
+    pub data_dir: PathBuf,
+    /// What a run does about drift. Defaults to [`OnDrift::Warn`].
+    pub on_drift: OnDrift,
+    /// Seconds after which a dead owner's lock is free, 1 to 3600. Defaults to 30.
+    pub lease_seconds: u32,
+    /// Databases worked on at once in a run over all of them. Defaults to 4.
+    pub max_parallel_databases: usize,
+    /// How long a statement of a script may take; none is no limit, which is the default.
+    pub statement_timeout: Option<Duration>,
+    /// How long a script waits for other writers of its database; none is no limit. Defaults to 30 seconds.
+    pub lock_timeout: Option<Duration>,
+    /// Host suffixes allowed in `identity:` references besides those of Azure's public cloud.
+    pub allowed_hosts: Vec<String>,
+}
+
+impl EngineOptions {
+    /// The embedded mode with everything else at its default.
+    pub fn embedded(environment: &str, home: DatabaseId, data_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            environment: environment.to_owned(),
+            home,
+            data_dir: data_dir.into(),
+            on_drift: OnDrift::default(),
+            lease_seconds: 30,
+            max_parallel_databases: 4,
+            statement_timeout: None,
+            lock_timeout: Some(Duration::from_secs(30)),
+            allowed_hosts: Vec::new(),
+        }
+    }
 }
 
 /// The engine. Cheap to clone; all clones are one.
 #[derive(Debug, Clone)]
 pub struct Engine {
-    _inner: Arc<()>,
+    inner: Arc<Inner>,
 }
 
-/// How a run is waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    /// Until it has ended.
-    ToTheEnd,
-    /// At most so long; then the run as far as it came.
-    AtMost(std::time::Duration),
+#[derive(Debug)]
+struct Inner {
+    options: EngineOptions,
+    /// How this process signs locks and runs.
+    instance: String,
+    archive: Arc<dyn Archive>,
+    live: live::LiveRuns,
+    deliveries: delivery::Deliveries,
 }
 
-#[allow(clippy::todo, unused_variables)]
 impl Engine {
-    /// Registers a migration.
-    pub async fn create(&self, caller: &Caller, new: NewMigration) -> Result<(Creation, MigrationView), EngineError> {
-        todo!()
+    /// An engine with embedded databases and an embedded archive in the folder of the options. Opens nothing yet.
+    pub fn open(options: EngineOptions) -> Self {
+        let archive = Arc::new(EmbeddedArchive::in_folder(&options.data_dir));
+        Self::with_archive(options, archive)
     }
-    /// A registered migration with its scripts and attempts.
-    pub async fn migration(&self, database: &DatabaseId, id: &str) -> Result<MigrationDetail, EngineError> {
-        todo!()
+
+    /// An engine with another archive.
+    pub fn with_archive(options: EngineOptions, archive: Arc<dyn Archive>) -> Self {
+        let instance = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
+        Self {
+            inner: Arc::new(Inner {
+                options,
+                instance,
+                archive,
+                live: live::LiveRuns::default(),
+                deliveries: delivery::Deliveries::default(),
+            }),
+        }
     }
-    /// Withdraws a migration that is not applied.
-    pub async fn withdraw(&self, caller: &Caller, database: &DatabaseId, id: &str) -> Result<MigrationView, EngineError> {
-        todo!()
+
+    /// How it is set up.
+    pub fn options(&self) -> &EngineOptions {
+        &self.inner.options
     }
-    /// Starts a run as a detached task and waits for it. With `Wait::AtMost(0)` it returns as soon as the run is validated
-    /// and (for one database) locked and planned. A finished run whose script failed is `Err(EngineError::MigrationFailed)`,
-    /// one that was refused is its own error, with the run object in `EngineError::InRun` when there is one.
-    /// A run that has not ended in time is `Ok` with a status of `queued` or `running`.
-    pub async fn run(&self, caller: &Caller, request: RunRequest, wait: Wait) -> Result<Run, EngineError> {
-        todo!()
-    }
-    /// The same for a rollback.
-    pub async fn rollback(&self, caller: &Caller, request: RollbackRequest, wait: Wait) -> Result<Run, EngineError> {
-        todo!()
-    }
-    /// A run with its live progress.
-    pub async fn run_by_id(&self, run_id: &str) -> Result<Run, EngineError> {
-        todo!()
-    }
-    /// The latest runs, newest first.
-    pub async fn runs(&self, database: Option<&DatabaseId>, limit: u32) -> Result<Vec<Run>, EngineError> {
-        todo!()
-    }
-    /// Asks a run to end after the batch in progress; a run that has ended is given back as it is.
-    pub async fn cancel(&self, caller: &Caller, run_id: &str) -> Result<Run, EngineError> {
-        todo!()
-    }
-    /// The state of the environment's databases.
-    pub async fn status(&self, environment: Option<&str>, database: Option<&DatabaseId>, detailed: bool) -> Result<Status, EngineError> {
-        todo!()
-    }
-    /// Takes a snapshot.
-    pub async fn take_snapshot(&self, caller: &Caller, request: SnapshotRequest) -> Result<SnapshotHeader, EngineError> {
-        todo!()
-    }
-    /// Lists snapshots, newest first.
-    pub async fn snapshots(&self, query: &SnapshotQuery) -> Result<Page<SnapshotHeader>, EngineError> {
-        todo!()
-    }
-    /// One snapshot with its schema; without a database all of the environment are looked through.
-    pub async fn snapshot(&self, database: Option<&DatabaseId>, snapshot_id: &str) -> Result<Snapshot, EngineError> {
-        todo!()
-    }
-    /// Compares two states of a database's schema.
-    pub async fn drift(&self, database: &DatabaseId, from: Option<&str>, to: Option<&str>) -> Result<Drift, EngineError> {
-        todo!()
-    }
-    /// Verifies the records of a database.
-    pub async fn verify(&self, caller: &Caller, request: VerifyRequest) -> Result<Verification, EngineError> {
-        todo!()
-    }
-    /// The trail of a database.
-    pub async fn history(&self, query: &HistoryQuery) -> Result<History, EngineError> {
-        todo!()
-    }
-    /// The inventory.
-    pub async fn databases(&self) -> Result<Vec<DatabaseView>, EngineError> {
-        todo!()
-    }
-    /// One database of the inventory.
-    pub async fn database(&self, id: &DatabaseId) -> Result<DatabaseView, EngineError> {
-        todo!()
-    }
-    /// Puts a database into the inventory; true when it was not there before.
-    pub async fn put_database(&self, caller: &Caller, new: NewDatabase) -> Result<(bool, DatabaseView), EngineError> {
-        todo!()
-    }
-    /// Whether dbvc can do its work; answers within two seconds whatever is down.
-    pub async fn health(&self) -> Health {
-        todo!()
-    }
-    /// The drift timer's work: a scheduled snapshot of each database of the environment, compared with the last trusted
-    /// one. Gives one line for each database, for the host's log.
-    pub async fn check_drift(&self) -> Vec<String> {
-        todo!()
-    }
-    /// The runs timer's work: adopts runs whose instance died and delivers the outbox, within `budget`. Gives one line for
-    /// each thing done, for the host's log.
-    pub async fn tend_runs(&self, budget: std::time::Duration) -> Vec<String> {
-        todo!()
+
+    fn archive(&self) -> &dyn Archive {
+        self.inner.archive.as_ref()
     }
 }

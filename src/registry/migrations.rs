@@ -76,6 +76,8 @@ pub struct MigrationRecord {
     pub down_checksum: Option<Checksum>,
     /// When it was registered.
     pub created_at: Timestamp,
+    /// When it was withdrawn.
+    pub withdrawn_at: Option<Timestamp>,
     /// The state; none when it was never attempted.
     pub applied: Option<Applied>,
 }
@@ -232,7 +234,7 @@ impl Definition {
     }
 }
 
-/// All migrations of a database that are not withdrawn, without their texts.
+/// All migrations of a database, withdrawn ones included, without their texts.
 pub fn records(database_id: &DatabaseId) -> Statement {
     sql::MIGRATIONS_STATE.bind([database_id.as_str().into()])
 }
@@ -265,6 +267,7 @@ pub fn parse_record(row: &Row) -> Result<MigrationRecord, ColumnError> {
         up_checksum: row.parsed("up_checksum", "a checksum")?,
         down_checksum: row.optional_parsed("down_checksum", "a checksum")?,
         created_at: row.parsed("created_at", "a time")?,
+        withdrawn_at: row.optional_parsed("withdrawn_at", "a time")?,
         applied,
     })
 }

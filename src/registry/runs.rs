@@ -136,6 +136,11 @@ pub fn write_progress(run_id: &str, owner: &str, progress: &str, lease: u32) -> 
     sql::RUN_PROGRESS.bind([run_id.into(), owner.into(), progress.into(), lease.into()])
 }
 
+/// Writes that the instance that works on a run is alive.
+pub fn renew(run_id: &str, owner: &str, lease: u32) -> Statement {
+    sql::RUN_RENEW.bind([run_id.into(), owner.into(), lease.into()])
+}
+
 /// Ends a run.
 pub fn end(run_id: &str, status: &str, at: Timestamp, progress: &str) -> Statement {
     sql::RUN_END.bind([run_id.into(), status.into(), at.into(), progress.into()])

@@ -16,6 +16,8 @@ use super::{definition, executions, lock, migrations, runs, snapshots};
 pub struct DatabaseState {
     /// Its migrations that are not withdrawn, dbvc's own included, in version order, repeatable ones last, by name.
     pub migrations: Vec<MigrationRecord>,
+    /// Its withdrawn migrations.
+    pub withdrawn: Vec<MigrationRecord>,
     /// The lease row; none when nothing was ever written for this database.
     pub lock: Option<LockRow>,
     /// Plans of runs that are at work or died.
@@ -53,10 +55,12 @@ pub const ANSWERS: usize = 7;
 /// When a row is not of dbvc's making.
 pub fn parse(replies: &[Reply]) -> Result<DatabaseState, ColumnError> {
     let rows = |index: usize| replies.get(index).map_or(&[][..], |reply| &reply.rows[..]);
-    let mut records = rows(0)
+    let (withdrawn, mut records): (Vec<_>, Vec<_>) = rows(0)
         .iter()
         .map(migrations::parse_record)
-        .collect::<Result<Vec<_>, _>>()?;
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .partition(|record| record.withdrawn_at.is_some());
     records.sort_by(|a, b| match (&a.version, &b.version) {
         (Some(a), Some(b)) => a.cmp(b),
         (Some(_), None) => std::cmp::Ordering::Less,
@@ -65,6 +69,7 @@ pub fn parse(replies: &[Reply]) -> Result<DatabaseState, ColumnError> {
     });
     Ok(DatabaseState {
         migrations: records,
+        withdrawn,
         lock: rows(1).first().map(lock::parse).transpose()?,
         open_plans: rows(2)
             .iter()
@@ -110,6 +115,7 @@ impl DatabaseState {
     pub fn empty() -> Self {
         Self {
             migrations: Vec::new(),
+            withdrawn: Vec::new(),
             lock: None,
             open_plans: Vec::new(),
             newest_snapshot: None,

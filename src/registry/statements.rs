@@ -23,10 +23,9 @@ statements! {
     // State of all migrations, without their texts.
     MIGRATIONS_STATE = "SELECT r.migration_id, r.version, r.name, r.description, r.author, r.file_name, r.up_checksum, \
         r.down_checksum, r.created_at, r.updated_at, s.status, s.checksum, s.execution_id, s.ordinal, s.executor, \
-        s.changed_at, s.duration_ms \
+        s.changed_at, s.duration_ms, r.withdrawn_at \
         FROM migration_registry r LEFT JOIN migration_applied_status s \
-        ON s.database_id = r.database_id AND s.migration_id = r.migration_id \
-        WHERE r.database_id = @P1 AND r.withdrawn_at IS NULL";
+        ON s.database_id = r.database_id AND s.migration_id = r.migration_id WHERE r.database_id = @P1";
     MIGRATION_ONE = "SELECT migration_id, version, name, description, author, file_name, up_script, up_checksum, \
         down_script, down_checksum, created_at, withdrawn_at, revision \
         FROM migration_registry WHERE database_id = @P1 AND migration_id = @P2";
@@ -155,6 +154,7 @@ statements! {
         @P9, {now+@P10}, @P11, @P12, @P13)";
     RUN_PROGRESS = "UPDATE migration_runs SET progress = @P3, expires_at = {now+@P4} \
         WHERE run_id = @P1 AND owner = @P2 AND status IN ('queued', 'running')";
+    RUN_RENEW = "UPDATE migration_runs SET expires_at = {now+@P3} WHERE run_id = @P1 AND owner = @P2";
     RUN_END = "UPDATE migration_runs SET status = @P2, finished_at = @P3, progress = @P4, owner = NULL, expires_at = NULL \
         WHERE run_id = @P1 AND status IN ('queued', 'running')";
     RUN_ADOPT = "UPDATE migration_runs SET owner = @P2, expires_at = {now+@P3} \

@@ -3,7 +3,7 @@
 //! Every object is a change of its own, also the keys and indexes of a table that was added or removed: so a list can
 //! be filtered by kind, and an object is always reported in the same way, whatever became of its table.
 //! A renamed object is one removed and one added. Two things are not compared: the order of columns, which no tool can
-//! keep equal (see [`normalise`](super::normalise)), and what was merely written in another way.
+//! keep equal (see [`normalise`]), and what was merely written in another way.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -105,25 +105,24 @@ fn next(rest: &str) -> (TokenKind, usize) {
         ('"' | '`', _) => quoted(rest, 0, first, TokenKind::QuotedName),
         ('[', _) => quoted(rest, 0, ']', TokenKind::QuotedName),
         ('n' | 'N' | 'x' | 'X', Some('\'')) => quoted(rest, 1, '\'', TokenKind::Literal),
-        _ if first.is_whitespace() => (TokenKind::Space, length_while(rest, char::is_whitespace)),
+        _ if first.is_ascii_whitespace() => (
+            TokenKind::Space,
+            length_while(rest, |character| character.is_ascii_whitespace()),
+        ),
         _ if first.is_ascii_digit() => (TokenKind::Number, number(rest)),
         _ if begins_name(first) => (TokenKind::Word, length_while(rest, continues_name)),
         _ => (TokenKind::Symbol, first.len_utf8()),
     }
 }
 
-/// Whether a bare name can begin so. As in SQLite, every character beyond ASCII can.
+/// Whether a bare name can begin so. As in SQLite, every character beyond ASCII can, a no-break space too.
 pub(super) fn begins_name(character: char) -> bool {
-    character.is_ascii_alphabetic()
-        || matches!(character, '_' | '@' | '#')
-        || (!character.is_ascii())
+    character.is_ascii_alphabetic() || matches!(character, '_' | '@' | '#') || !character.is_ascii()
 }
 
 /// Whether a bare name can go on so.
 pub(super) fn continues_name(character: char) -> bool {
-    begins_name(character) && !character.is_whitespace()
-        || character.is_ascii_digit()
-        || character == '$'
+    begins_name(character) || character.is_ascii_digit() || character == '$'
 }
 
 fn length_while(text: &str, accepted: impl Fn(char) -> bool) -> usize {
@@ -218,6 +217,11 @@ mod tests {
             .map(Token::name)
             .collect();
         assert_eq!(names, ["a\"b", "c]d", "e", "f", "g"]);
+    }
+
+    #[test]
+    fn a_space_beyond_ascii_is_part_of_a_name_as_in_sqlite() {
+        assert_eq!(cut("a\u{a0}b"), vec![(TokenKind::Word, "a\u{a0}b")]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Nothing here does I/O or knows another module. `model` is what a reader fills and a snapshot stores; `normalise`
 //! says which differences of writing mean nothing; `facts` takes a schema apart by those rules, and both the hash and
-//! [`diff`] compare nothing but facts, so equal hashes and an empty diff are one and the same thing.
+//! [`diff()`] compare nothing but facts, so equal hashes and an empty diff are one and the same thing.
 
 pub mod diff;
 mod facts;

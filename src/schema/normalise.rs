@@ -3,9 +3,9 @@
 //! A rule may only make texts equal that no engine could tell apart. Where that is in doubt the text stays as it is: a
 //! drift reported for nothing costs a look, one that is not reported costs trust. So the case of words is never
 //! changed (a name in it may be case-sensitive), nor an expression rewritten. What the engines call differently but
-//! mean equally without any rewriting (column order) is left out when the [`facts`](super::facts) are taken.
+//! mean equally without any rewriting (column order) is left out when the `facts` are taken.
 
-use super::lexer::{Token, TokenKind, begins_name, code, continues_name, tokens};
+use super::lexer::{Token, TokenKind, begins_name, continues_name, tokens};
 
 /// The text of a view, trigger, procedure or function, for comparing.
 ///
@@ -89,7 +89,7 @@ fn unambiguous(sql: &str) -> Option<Vec<Token<'_>>> {
 
 /// A text that is better not touched, but for line ends and the white space around it.
 fn verbatim(sql: &str) -> String {
-    sql.trim().replace("\r\n", "\n")
+    sql.trim_ascii().replace("\r\n", "\n")
 }
 
 /// The tokens with one space between any two, which no longer depends on how they were set.

@@ -115,6 +115,11 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Moves to the end of the script, when the rest of it does not matter. The line is then no longer known.
+    pub(super) fn skip_to_end(&mut self) {
+        self.mark.offset = self.text.len();
+    }
+
     /// Moves over a comment, string or quoted identifier that begins at the cursor, and says which it was.
     pub(super) fn skip_element(&mut self, syntax: Syntax) -> Result<Option<Element>, Unterminated> {
         let mark = self.mark;

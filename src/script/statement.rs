@@ -26,6 +26,8 @@ enum Part<'a> {
     Quoted,
 }
 
+const SEMICOLON: Part<'static> = Part::Symbol(b';');
+
 impl Part<'_> {
     fn is(self, keyword: &str) -> bool {
         matches!(self, Self::Word(word) if word.eq_ignore_ascii_case(keyword))
@@ -43,9 +45,7 @@ impl Part<'_> {
 /// SQL text or an option of an index would do is not seen; there the author's directive decides.
 #[must_use]
 pub fn needs_no_transaction(batch: &str, syntax: Syntax) -> Option<&'static str> {
-    statements(batch, syntax)
-        .iter()
-        .find_map(Statement::needs_no_transaction)
+    statements(batch, syntax).find_map(|statement| statement.needs_no_transaction())
 }
 
 /// The first statement of a batch that begins or ends a transaction of its own: BEGIN, COMMIT, END or ROLLBACK.
@@ -53,17 +53,18 @@ pub fn needs_no_transaction(batch: &str, syntax: Syntax) -> Option<&'static str>
 /// Only SQLite is judged; `None` for T-SQL. Savepoints, and ROLLBACK TO one, stay inside the transaction around them.
 #[must_use]
 pub fn ends_transaction(batch: &str, syntax: Syntax) -> Option<&'static str> {
-    statements(batch, syntax)
-        .iter()
-        .find_map(Statement::ends_transaction)
+    statements(batch, syntax).find_map(|statement| statement.ends_transaction())
 }
 
 /// The statements of a batch, in order. In T-SQL the body of a procedure, function, trigger or view belongs to the
 /// statement that creates it; in SQLite that of a trigger does.
-pub(super) fn statements(batch: &str, syntax: Syntax) -> Vec<Statement<'_>> {
+pub(super) fn statements(
+    batch: &str,
+    syntax: Syntax,
+) -> Box<dyn Iterator<Item = Statement<'_>> + '_> {
     match syntax {
-        Syntax::TransactSql => transact_sql_statements(batch),
-        Syntax::Sqlite => sqlite_statements(batch),
+        Syntax::TransactSql => Box::new(TransactSqlStatements::of(batch)),
+        Syntax::Sqlite => Box::new(SqliteStatements::of(batch)),
     }
 }
 
@@ -83,7 +84,7 @@ impl<'a> Statement<'a> {
     }
 
     fn part(&self, index: usize) -> Part<'a> {
-        self.head.get(index).copied().unwrap_or(Part::Symbol(b';'))
+        self.head.get(index).copied().unwrap_or(SEMICOLON)
     }
 
     /// The statement as a name, when it cannot run in a transaction.
@@ -169,7 +170,6 @@ impl<'a> Statement<'a> {
             ("journal_mode", "PRAGMA journal_mode"),
             ("foreign_keys", "PRAGMA foreign_keys"),
             ("synchronous", "PRAGMA synchronous"),
-            ("temp_store", "PRAGMA temp_store"),
         ]
         .into_iter()
         .find_map(|(pragma, shown)| (sets && name.is(pragma)).then_some(shown))
@@ -213,69 +213,127 @@ impl<'a> Statement<'a> {
 
 /// T-SQL needs no semicolons. But the words below are reserved, so that outside quotes each of them begins a statement,
 /// save where it is part of another one: `CREATE OR ALTER`, an alias, or a permission in a list of them.
-fn transact_sql_statements(batch: &str) -> Vec<Statement<'_>> {
-    const BEGINNINGS: [&str; 8] = [
+struct TransactSqlStatements<'a> {
+    cursor: Cursor<'a>,
+    /// The statement that was begun last.
+    current: Option<Statement<'a>>,
+    /// The part before the cursor, and its line.
+    previous: (Part<'a>, u32),
+    in_permissions: bool,
+    /// Whether the batch may be the definition of a module, which must be its first statement.
+    is_first: bool,
+}
+
+impl<'a> TransactSqlStatements<'a> {
+    const BEGINNINGS: [&'static str; 8] = [
         "CREATE", "ALTER", "DROP", "BACKUP", "RESTORE", "GRANT", "DENY", "REVOKE",
     ];
-    let syntax = Syntax::TransactSql;
-    let mut statements: Vec<Statement<'_>> = Vec::new();
-    let mut cursor = Cursor::new(batch);
-    let mut previous = (Part::Symbol(b';'), 0);
-    let mut in_permissions = false;
-    while let Some((part, mark)) = next_part(&mut cursor, syntax) {
-        let (before, line_before) = previous;
-        previous = (part, mark.line);
-        if part == Part::Symbol(b';') {
-            in_permissions = false;
-            continue;
+
+    fn of(batch: &'a str) -> Self {
+        Self {
+            cursor: Cursor::new(batch),
+            current: None,
+            previous: (SEMICOLON, 0),
+            in_permissions: false,
+            is_first: true,
         }
-        if in_permissions {
-            in_permissions = !part.is_any(&["ON", "TO", "FROM"]);
-            continue;
+    }
+
+    /// Whether a statement begins with this part.
+    fn begins(
+        &mut self,
+        part: Part<'_>,
+        line: u32,
+        (before, line_before): (Part<'_>, u32),
+    ) -> bool {
+        if part == SEMICOLON {
+            self.in_permissions = false;
+            return false;
+        }
+        if self.in_permissions {
+            self.in_permissions = !part.is_any(&["ON", "TO", "FROM"]);
+            return false;
         }
         let inside_another =
             matches!(before, Part::Symbol(b'.' | b',' | b'(')) || before.is_any(&["AS", "OR"]);
-        let begins_by_word =
-            part.is_any(&BEGINNINGS) || (part.is("RECONFIGURE") && mark.line > line_before);
-        let begins_by_place = before == Part::Symbol(b';') || before.is_any(&["BEGIN", "ELSE"]);
-        if begins_by_place || (begins_by_word && !inside_another) {
-            in_permissions = part.is_any(&["GRANT", "DENY", "REVOKE"]);
-            statements.push(Statement::begin(part, mark, syntax));
-        } else if let Some(statement) = statements.last_mut() {
-            statement.push(part);
+        let by_word =
+            part.is_any(&Self::BEGINNINGS) || (part.is("RECONFIGURE") && line > line_before);
+        let by_place = before == SEMICOLON || before.is_any(&["BEGIN", "ELSE"]);
+        let begins = by_place || (by_word && !inside_another);
+        if begins {
+            self.in_permissions = part.is_any(&["GRANT", "DENY", "REVOKE"]);
         }
+        begins
     }
-    if statements.first().is_some_and(Statement::defines_module) {
-        statements.truncate(1);
+
+    /// Hands out a whole statement. The rest of the batch is the body of a module that it defines.
+    fn hand_out(&mut self, statement: Statement<'a>) -> Statement<'a> {
+        if self.is_first && statement.defines_module() {
+            self.current = None;
+            self.cursor.skip_to_end();
+        }
+        self.is_first = false;
+        statement
     }
-    statements
+}
+
+impl<'a> Iterator for TransactSqlStatements<'a> {
+    type Item = Statement<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while let Some((part, mark)) = next_part(&mut self.cursor, Syntax::TransactSql) {
+            let previous = std::mem::replace(&mut self.previous, (part, mark.line));
+            if self.begins(part, mark.line, previous) {
+                let begun = Statement::begin(part, mark, Syntax::TransactSql);
+                if let Some(statement) = self.current.replace(begun) {
+                    return Some(self.hand_out(statement));
+                }
+            } else if let Some(statement) = &mut self.current {
+                statement.push(part);
+            }
+        }
+        self.current.take()
+    }
 }
 
 /// SQLite ends a statement at a semicolon, and that of a trigger at `; END ;`, as its own shell does.
-fn sqlite_statements(batch: &str) -> Vec<Statement<'_>> {
-    const SEMICOLON: Part<'_> = Part::Symbol(b';');
-    let syntax = Syntax::Sqlite;
-    let mut statements = Vec::new();
-    let mut cursor = Cursor::new(batch);
-    let mut current: Option<Statement<'_>> = None;
-    let mut before = [SEMICOLON; 2];
-    while let Some((part, mark)) = next_part(&mut cursor, syntax) {
-        let [before_last, last] = before;
-        before = [last, part];
-        match &mut current {
-            None if part == SEMICOLON => {}
-            None => current = Some(Statement::begin(part, mark, syntax)),
-            Some(statement) if part != SEMICOLON => statement.push(part),
-            Some(statement) => {
-                let ends_trigger = last.is("END") && before_last == SEMICOLON;
-                if !statement.creates_trigger() || ends_trigger {
-                    statements.extend(current.take());
+struct SqliteStatements<'a> {
+    cursor: Cursor<'a>,
+    /// The last two parts before the cursor.
+    before: [Part<'a>; 2],
+}
+
+impl<'a> SqliteStatements<'a> {
+    fn of(batch: &'a str) -> Self {
+        Self {
+            cursor: Cursor::new(batch),
+            before: [SEMICOLON; 2],
+        }
+    }
+}
+
+impl<'a> Iterator for SqliteStatements<'a> {
+    type Item = Statement<'a>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut current: Option<Statement<'a>> = None;
+        while let Some((part, mark)) = next_part(&mut self.cursor, Syntax::Sqlite) {
+            let [before_last, last] = self.before;
+            self.before = [last, part];
+            match &mut current {
+                None if part == SEMICOLON => {}
+                None => current = Some(Statement::begin(part, mark, Syntax::Sqlite)),
+                Some(statement) if part != SEMICOLON => statement.push(part),
+                Some(statement) => {
+                    let ends_trigger = last.is("END") && before_last == SEMICOLON;
+                    if !statement.creates_trigger() || ends_trigger {
+                        return current;
+                    }
                 }
             }
         }
+        current
     }
-    statements.extend(current);
-    statements
 }
 
 /// The next word, symbol or quoted text of a batch, and where it begins. `None` at the end, and at what has no end.
@@ -396,6 +454,7 @@ mod tests {
             "SELECT 1 AS vacuum",
             "PRAGMA foreign_keys;",
             "PRAGMA user_version = 3",
+            "PRAGMA temp_store = MEMORY",
             "PRAGMA table_info(journal_mode)",
             "SELECT ';'; -- VACUUM",
             "ATTACH 'x' AS y",
@@ -445,14 +504,13 @@ mod tests {
         assert_eq!(ends_transaction(&explained, SQLITE), None);
         let followed = format!("{trigger};\nEND;");
         assert_eq!(ends_transaction(&followed, SQLITE), Some("END"));
-        assert_eq!(statements(&followed, SQLITE).len(), 2);
+        assert_eq!(statements(&followed, SQLITE).count(), 2);
     }
 
     #[test]
     fn a_statement_knows_where_it_begins() {
         let batch = "-- c\r\nSELECT 1;\r\n  é; VACUUM";
         let places: Vec<_> = statements(batch, SQLITE)
-            .iter()
             .map(|statement| (statement.mark.line, statement.mark.column_in(batch)))
             .collect();
         assert_eq!(places, [(2, 1), (3, 3), (3, 6)]);

@@ -1,0 +1,501 @@
+//! Finding a managed database, opening it, and giving it its registry on the first write.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::audit::{self, AppendError, Change, EventDraft, EventType};
+use crate::database::sqlite::{SHORT_WAIT, SqliteDatabase};
+use crate::database::{
+    Access, BatchObserver, BatchReport, BatchText, Connection, Database, DatabaseError, ScriptEnd,
+    ScriptMode,
+};
+use crate::registry::definition::OWN_VERSIONS;
+use crate::registry::executions::{Direction, Execution, ExecutionStatus};
+use crate::registry::inventory::{self, InventoryRow};
+use crate::registry::lock::LockRow;
+use crate::registry::migrations::{self, AppliedStatus, Definition};
+use crate::registry::state::{self, DatabaseState};
+use crate::registry::{events, lock};
+use crate::script::{DatabaseId, EngineKind, MigrationId, MigrationName, Version};
+use crate::time::Timestamp;
+
+use super::error::{EngineError, LockHolder};
+use super::request::Caller;
+use super::{Engine, script_execution};
+
+/// A database of the inventory with the means to reach it.
+#[derive(Debug, Clone)]
+pub(super) struct Managed {
+    /// Its row.
+    pub row: InventoryRow,
+    /// Where its registry is: on SQL databases in the database itself.
+    pub database: Arc<dyn Database>,
+    /// Whether it is the home database.
+    pub is_home: bool,
+}
+
+impl Managed {
+    pub fn id(&self) -> &DatabaseId {
+        &self.row.database_id
+    }
+
+    pub fn engine(&self) -> EngineKind {
+        self.row.engine
+    }
+
+    /// The engine's word for what the driver said about this database.
+    pub fn problem(&self, error: DatabaseError) -> EngineError {
+        match error {
+            DatabaseError::Busy { .. } => EngineError::Locked {
+                database: self.id().clone(),
+                holder: None,
+            },
+            other => EngineError::Unavailable {
+                database: self.id().clone(),
+                source: Some(other),
+            },
+        }
+    }
+
+    /// The same for a write to the trail.
+    pub fn append_problem(&self, error: AppendError) -> EngineError {
+        match error {
+            AppendError::Fenced { database_id } => EngineError::Locked {
+                database: database_id,
+                holder: None,
+            },
+            AppendError::Database(error) => self.problem(error),
+        }
+    }
+
+    /// The problem that says who holds the database.
+    pub fn locked(&self, lock: Option<&LockRow>) -> EngineError {
+        EngineError::Locked {
+            database: self.id().clone(),
+            holder: lock.and_then(holder),
+        }
+    }
+}
+
+/// Who holds a lock that has not expired.
+pub(super) fn holder(lock: &LockRow) -> Option<LockHolder> {
+    lock.held
+        .as_ref()
+        .filter(|held| !held.expired)
+        .map(|held| LockHolder {
+            owner: held.owner.clone(),
+            acquired_at: held.acquired_at,
+            expires_at: held.expires_at,
+        })
+}
+
+/// A connection for writing, and what the registry said when it was opened.
+pub(super) struct Writing {
+    pub connection: Box<dyn Connection>,
+    pub state: DatabaseState,
+}
+
+/// Hears of the batches of dbvc's own scripts, which need no progress and cannot be stopped.
+struct Unobserved;
+
+impl BatchObserver for Unobserved {
+    fn begun(&self, _index: u32) {}
+    fn ended(&self, _report: &BatchReport) {}
+    fn stop_requested(&self) -> bool {
+        false
+    }
+}
+
+impl Engine {
+    /// The row of the home database before there is an inventory.
+    fn home_row(&self) -> InventoryRow {
+        InventoryRow {
+            database_id: self.options().home.clone(),
+            kind: "sql".to_owned(),
+            engine: EngineKind::Sqlite,
+            environment: self.options().environment.clone(),
+            server_name: None,
+            database_name: None,
+            folder: ".".to_owned(),
+            connection: None,
+        }
+    }
+
+    /// The home database, with its row as it is before anybody changed it.
+    pub(super) fn home(&self) -> Managed {
+        let row = self.home_row();
+        Managed {
+            database: Arc::new(self.embedded(&row.database_id)),
+            row,
+            is_home: true,
+        }
+    }
+
+    fn embedded(&self, id: &DatabaseId) -> SqliteDatabase {
+        SqliteDatabase::new(
+            self.options().data_dir.join(format!("{id}.sqlite")),
+            self.options().statement_timeout,
+        )
+    }
+
+    /// The whole inventory, other environments included, by id.
+    pub(super) async fn inventory(&self) -> Result<Vec<InventoryRow>, EngineError> {
+        let home = self.home();
+        let read = async {
+            let mut connection = home.database.open(Access::Read).await?;
+            let reply = crate::database::ask(connection.as_mut(), inventory::all()).await?;
+            let rows = reply.rows.iter().map(inventory::parse);
+            Ok(rows.collect::<Result<Vec<_>, _>>()?)
+        };
+        let mut rows = match read.await {
+            Ok(rows) => rows,
+            Err(DatabaseError::Absent | DatabaseError::NoRegistry { .. }) => Vec::new(),
+            Err(error) => return Err(home.problem(error)),
+        };
+        if !rows.iter().any(|row| row.database_id == *home.id()) {
+            rows.push(home.row);
+            rows.sort_by(|a, b| a.database_id.cmp(&b.database_id));
+        }
+        Ok(rows)
+    }
+
+    /// The means to reach a database of the inventory.
+    pub(super) fn reach(&self, row: InventoryRow) -> Result<Managed, EngineError> {
+        let is_home = row.database_id == self.options().home;
+        match row.engine {
+            EngineKind::Sqlite => Ok(Managed {
+                database: Arc::new(self.embedded(&row.database_id)),
+                row,
+                is_home,
+            }),
+            EngineKind::SqlServer | EngineKind::Cosmos => Err(EngineError::NoEngine {
+                database: row.database_id,
+                engine: row.engine,
+            }),
+        }
+    }
+
+    /// The row of a database of this environment.
+    pub(super) async fn row(&self, id: &DatabaseId) -> Result<InventoryRow, EngineError> {
+        let row = self
+            .inventory()
+            .await?
+            .into_iter()
+            .find(|row| row.database_id == *id)
+            .ok_or_else(|| EngineError::UnknownDatabase(id.to_string()))?;
+        self.check_environment(&row.environment)?;
+        Ok(row)
+    }
+
+    /// A database of this environment.
+    pub(super) async fn managed(&self, id: &DatabaseId) -> Result<Managed, EngineError> {
+        self.reach(self.row(id).await?)
+    }
+
+    /// The rows of all databases of this environment, by id.
+    pub(super) async fn rows_of_environment(&self) -> Result<Vec<InventoryRow>, EngineError> {
+        let mut rows = self.inventory().await?;
+        rows.retain(|row| row.environment == self.options().environment);
+        Ok(rows)
+    }
+
+    /// Refuses another environment than the one that this app serves.
+    pub(super) fn check_environment(&self, asked: &str) -> Result<(), EngineError> {
+        if asked == self.options().environment {
+            Ok(())
+        } else {
+            Err(EngineError::WrongEnvironment {
+                asked: asked.to_owned(),
+                serves: self.options().environment.clone(),
+            })
+        }
+    }
+
+    /// Reads a database's state without making anything: a database that is not there yet is empty.
+    pub(super) async fn read_state(
+        &self,
+        managed: &Managed,
+    ) -> Result<(Option<Box<dyn Connection>>, DatabaseState), EngineError> {
+        let mut connection = match managed.database.open(Access::Read).await {
+            Ok(connection) => connection,
+            Err(DatabaseError::Absent) => return Ok((None, DatabaseState::empty())),
+            Err(error) => return Err(managed.problem(error)),
+        };
+        match state::read(connection.as_mut(), managed.id()).await {
+            Ok(Some(state)) => Ok((Some(connection), state)),
+            Ok(None) => Ok((None, DatabaseState::empty())),
+            Err(error) => Err(managed.problem(error)),
+        }
+    }
+
+    /// Opens a database for writing; the first to do so gives it its registry.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::RegistryNewer`] when a newer dbvc has written the registry.
+    pub(super) async fn open_for_writing(&self, managed: &Managed) -> Result<Writing, EngineError> {
+        let mut connection = managed
+            .database
+            .open(Access::Write)
+            .await
+            .map_err(|error| managed.problem(error))?;
+        let mut found = state::read(connection.as_mut(), managed.id())
+            .await
+            .map_err(|error| managed.problem(error))?;
+        if found.as_ref().is_none_or(|state| state.lock.is_none()) {
+            connection
+                .begin(SHORT_WAIT)
+                .await
+                .map_err(|error| managed.problem(error))?;
+            let made = self.make_registry(connection.as_mut(), managed).await;
+            self.conclude(connection.as_mut(), managed, made).await?;
+            found = state::read(connection.as_mut(), managed.id())
+                .await
+                .map_err(|error| managed.problem(error))?;
+        }
+        let state = found.ok_or_else(|| EngineError::Unavailable {
+            database: managed.id().clone(),
+            source: None,
+        })?;
+        if let Some(version) = state.newer_registry() {
+            return Err(EngineError::RegistryNewer {
+                database: managed.id().clone(),
+                found: version.to_string(),
+            });
+        }
+        Ok(Writing { connection, state })
+    }
+
+    /// Commits when all went well, else rolls back and gives the error.
+    pub(super) async fn conclude<T>(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        outcome: Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        match outcome {
+            Ok(value) => {
+                connection
+                    .commit()
+                    .await
+                    .map_err(|error| managed.problem(error))?;
+                Ok(value)
+            }
+            Err(problem) => {
+                if let Err(error) = connection.rollback().await {
+                    tracing::warn!(database = %managed.id(), %error, "rolling back failed");
+                }
+                Err(problem)
+            }
+        }
+    }
+
+    /// Makes, within the open transaction, whatever of the registry is missing for this database. Two instances that race
+    /// come here one after the other, and the second finds everything done.
+    pub(super) async fn make_registry(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+    ) -> Result<(), EngineError> {
+        let present = state::read(connection, managed.id())
+            .await
+            .map_err(|error| managed.problem(error))?;
+        if present.is_none() {
+            for own in OWN_VERSIONS {
+                self.run_own_script(connection, managed, own.script(managed.engine()))
+                    .await?;
+            }
+        }
+        let rows = [lock::add(managed.id()), events::add_head(managed.id())];
+        connection
+            .exchange(&rows)
+            .await
+            .map_err(|error| managed.problem(error))?;
+        if present.is_none() {
+            self.record_own_versions(connection, managed).await?;
+        }
+        Ok(())
+    }
+
+    async fn run_own_script(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        script: &str,
+    ) -> Result<(), EngineError> {
+        let batches = script_execution::batches(script, managed.engine()).map_err(|message| {
+            managed.problem(DatabaseError::Refused {
+                phase: "reading dbvc's own script",
+                message,
+            })
+        })?;
+        let report = connection
+            .run_batches(batches.into(), ScriptMode::InTransaction, Arc::new(Unobserved))
+            .await;
+        match report.end {
+            ScriptEnd::Completed => Ok(()),
+            ScriptEnd::Stopped => Err(EngineError::Unavailable {
+                database: managed.id().clone(),
+                source: None,
+            }),
+            ScriptEnd::Failed { errors, .. } => {
+                let words: Vec<String> = errors.into_iter().map(|error| error.message).collect();
+                Err(managed.problem(DatabaseError::Refused {
+                    phase: "making dbvc's own tables",
+                    message: words.join("; "),
+                }))
+            }
+        }
+    }
+
+    async fn record_own_versions(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+    ) -> Result<(), EngineError> {
+        let caller = Caller {
+            executor: "dbvc".to_owned(),
+            principal: None,
+        };
+        let internal = |message: String| {
+            managed.problem(DatabaseError::Refused {
+                phase: "recording dbvc's own tables",
+                message,
+            })
+        };
+        if managed.is_home {
+            let added = connection
+                .exchange(&[managed.row.insert(Timestamp::now())])
+                .await;
+            added.map_err(|error| managed.problem(error))?;
+        }
+        for own in OWN_VERSIONS {
+            let version = Version::parse(own.version).map_err(|error| internal(error.to_string()))?;
+            let name =
+                MigrationName::from_file(own.name).map_err(|error| internal(error.to_string()))?;
+            let id = MigrationId::versioned(&version, &name);
+            let now = Timestamp::now();
+            let mut definition = Definition::new(
+                id.clone(),
+                Some(version),
+                &name,
+                &caller.executor,
+                own.script(managed.engine()).to_owned(),
+                None,
+            );
+            definition.description = Some("dbvc's own tables".to_owned());
+            let execution = Execution {
+                execution_id: new_id(),
+                migration_id: id.clone(),
+                run_id: None,
+                ordinal: 0,
+                direction: Direction::Up,
+                status: ExecutionStatus::Applied,
+                transactional: true,
+                checksum: definition.up_checksum.clone(),
+                executor: caller.executor.clone(),
+                started_at: now,
+                finished_at: Some(now),
+                duration_ms: Some(0),
+                batches: Vec::new(),
+                errors: Vec::new(),
+                note: None,
+                resolved_as: None,
+            };
+            let mut change = Change::of(managed.id());
+            change.records = vec![
+                definition.insert(managed.id()),
+                execution.insert(managed.id(), None, &self.options().environment),
+            ];
+            change.either = vec![migrations::set_status(
+                managed.id(),
+                &id,
+                AppliedStatus::Applied,
+                &definition.up_checksum,
+                &execution.execution_id,
+                &caller.executor,
+                now,
+                0,
+            )];
+            for kind in [EventType::Registered, EventType::Started, EventType::Completed] {
+                let mut draft = self.draft(kind, &caller, serde_json::json!({ "checksum": definition.up_checksum }));
+                draft.migration_id = Some(id.clone());
+                if kind != EventType::Registered {
+                    draft.execution_id = Some(execution.execution_id.clone());
+                }
+                change.events.push(draft);
+            }
+            audit::append(connection, change, None)
+                .await
+                .map_err(|error| managed.append_problem(error))?;
+        }
+        Ok(())
+    }
+
+    /// An event of now, by this caller, about nothing in particular yet.
+    pub(super) fn draft(
+        &self,
+        kind: EventType,
+        caller: &Caller,
+        data: serde_json::Value,
+    ) -> EventDraft {
+        EventDraft {
+            kind,
+            migration_id: None,
+            run_id: None,
+            execution_id: None,
+            at: Timestamp::now(),
+            executor: caller.executor.clone(),
+            principal: caller.principal.clone(),
+            environment: self.options().environment.clone(),
+            data,
+        }
+    }
+
+    /// Writes a change of its own: begins, appends, commits. Gives the events to the archive afterwards.
+    pub(super) async fn write(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        change: Change<'_>,
+    ) -> Result<(), EngineError> {
+        connection
+            .begin(SHORT_WAIT)
+            .await
+            .map_err(|error| managed.problem(error))?;
+        let appended = audit::append(connection, change, None)
+            .await
+            .map(|_| ())
+            .map_err(|error| managed.append_problem(error));
+        self.conclude(connection, managed, appended).await?;
+        self.deliver_soon(managed);
+        Ok(())
+    }
+
+    /// How long a script waits for other writers of its database.
+    pub(super) fn script_wait(&self) -> Duration {
+        // SQLite counts milliseconds in 32 bits: three weeks stand for "no limit".
+        self.options()
+            .lock_timeout
+            .unwrap_or(Duration::from_secs(21 * 24 * 3600))
+    }
+}
+
+/// A new id of a run, an execution or a snapshot: sortable by time.
+pub(super) fn new_id() -> String {
+    uuid::Uuid::now_v7().to_string()
+}
+
+/// The texts of batches for the engine.
+pub(super) fn to_batch_texts(split: &crate::script::Split<'_>) -> Vec<BatchText> {
+    split
+        .batches
+        .iter()
+        .map(|batch| BatchText {
+            index: batch.index,
+            line: batch.line,
+            count: batch.count,
+            text: batch.text.to_owned(),
+        })
+        .collect()
+}
