@@ -50,7 +50,7 @@ fn a_wrong_setting_stops_the_start_by_name() {
         ("DBVC_ENVIRONMENT", "Not A Name"),
         ("DBVC_DATABASE_ID", "Orders DB"),
         ("DBVC_ON_DRIFT", "shrug"),
-        ("DBVC_LOCK_LEASE_SECONDS", "0"),
+        ("DBVC_LOCK_LEASE_SECONDS", "4000"),
         ("DBVC_MAX_PARALLEL_DATABASES", "many"),
         ("DBVC_STATEMENT_TIMEOUT", "-1"),
         ("DBVC_LOCK_TIMEOUT", "soon"),

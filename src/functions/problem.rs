@@ -147,7 +147,9 @@ impl From<&EngineError> for Code {
             EngineError::Drifted { .. } => Self::Drifted,
             EngineError::Locked { .. } => Self::Locked,
             EngineError::ConfirmationRequired(_) => Self::ConfirmationRequired,
-            EngineError::Unavailable { .. } | EngineError::Archive(_) => Self::Unavailable,
+            EngineError::Unavailable { .. }
+            | EngineError::NoEngine { .. }
+            | EngineError::Archive(_) => Self::Unavailable,
             EngineError::RegistryNewer { .. } => Self::RegistryNewer,
             EngineError::MigrationFailed(_) => Self::MigrationFailed,
             EngineError::InRun { problem, .. } => Self::from(problem.as_ref()),
