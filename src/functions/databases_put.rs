@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use crate::database::reference::ConnectionReference;
-use crate::engine::{DatabaseType, NewDatabase};
+use crate::engine::{Caller, DatabaseType, NewDatabase};
 use crate::script::{DatabaseId, EngineKind};
 
 use super::answer::{Answer, created, ok};
@@ -32,8 +32,7 @@ pub(super) const FUNCTION: HttpFunction = HttpFunction {
 };
 
 async fn handle(app: Arc<App>, call: Call) -> Result<Answer, Problem> {
-    let caller = call.caller_by_query()?;
-    let new = read(&call, &app.engine.options().allowed_hosts)?;
+    let (caller, new) = read(&call, &app.engine.options().allowed_hosts)?;
     let (is_new, database) = app.engine.put_database(&caller, new).await?;
     if is_new {
         created(&database)
@@ -42,8 +41,8 @@ async fn handle(app: Arc<App>, call: Call) -> Result<Answer, Problem> {
     }
 }
 
-fn read(call: &Call, allowed_hosts: &[String]) -> Result<NewDatabase, Problem> {
-    let mut body = call.body()?;
+fn read(call: &Call, allowed_hosts: &[String]) -> Result<(Caller, NewDatabase), Problem> {
+    let (mut body, caller) = call.body_and_caller()?;
     let in_path = call.param("databaseId");
     let database_id = DatabaseId::parse(in_path)
         .map_err(|error| body.wrong("databaseId", format!("of the path is wrong: {error}")))
@@ -75,7 +74,7 @@ fn read(call: &Call, allowed_hosts: &[String]) -> Result<NewDatabase, Problem> {
         return Err(body.refuse());
     };
     body.finish()?;
-    Ok(NewDatabase {
+    let new = NewDatabase {
         database_id,
         kind,
         engine,
@@ -84,7 +83,8 @@ fn read(call: &Call, allowed_hosts: &[String]) -> Result<NewDatabase, Problem> {
         database_name,
         folder: folder.unwrap_or_else(|| DEFAULT_FOLDER.to_owned()),
         connection,
-    })
+    };
+    Ok((caller, new))
 }
 
 fn database_type(value: Value) -> Result<DatabaseType, String> {

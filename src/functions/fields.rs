@@ -117,6 +117,14 @@ impl Fields {
         read
     }
 
+    /// Adds everything that is wrong in another part of the request, so that all of it is told at once.
+    #[must_use]
+    pub fn beside(mut self, other: Self) -> Self {
+        let own = std::mem::replace(&mut self.errors, other.into_errors());
+        self.errors.extend(own);
+        self
+    }
+
     /// Ends the reading: unknown fields are wrong, too.
     pub fn finish(self) -> Result<(), Problem> {
         let errors = self.into_errors();
@@ -211,6 +219,15 @@ mod tests {
             named(fields.refuse()),
             ["one.n", "one.x", "all[1].n", "all[2]", "flat", "no"]
         );
+    }
+
+    #[test]
+    fn what_is_wrong_in_the_query_is_told_together_with_the_body() {
+        let mut query = fields(json!({"limit": "x", "typo": 1}));
+        assert_eq!(query.optional("limit", number), None);
+        let mut body = fields(json!({"other": 1})).beside(query);
+        assert_eq!(body.required("a", number), None);
+        assert_eq!(named(body.refuse()), ["limit", "typo", "a", "other"]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! What happens to every request, whatever function it is for: routing, limits, request id, panics, log line.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use warp::http::{HeaderMap, StatusCode};
 
 use super::accept::choose;
@@ -35,8 +37,21 @@ pub fn body_limit(method: &str, path: &str) -> usize {
     }
 }
 
-/// Answers any request.
+/// Answers any request, in a task of its own: a caller that goes away cancels nothing, and its request gets its line in the
+/// log all the same.
 pub async fn answer(app: Arc<App>, request: Request) -> Answer {
+    let answered = tokio::spawn(answer_and_log(app, request)).await;
+    answered.unwrap_or_else(|error| {
+        let request_id = uuid::Uuid::new_v4().to_string();
+        let problem = internal(error.to_string());
+        finished(
+            answer_of(problem, "/", NO_FUNCTION, &request_id),
+            &request_id,
+        )
+    })
+}
+
+async fn answer_and_log(app: Arc<App>, request: Request) -> Answer {
     let destination = find(&request.method, &request.path);
     if matches!(destination, Destination::Ping) {
         // It comes every few moments, before and between all others: not worth a line.
@@ -106,11 +121,7 @@ async fn call(
         return Err(too_large());
     }
     let call = Call::new(request, method, params, wanted, app.in_azure);
-    // A task of its own: a caller that goes away cancels nothing, and a panic ends this call and no other.
-    match tokio::spawn((function.handle)(app, call)).await {
-        Ok(answered) => answered,
-        Err(error) => Err(ended_early(&error)),
-    }
+    unless_it_panics((function.handle)(app, call)).await?
 }
 
 /// Calls a function in the envelope of the host. What the function answers, a problem too, travels inside; only what is no
@@ -144,19 +155,17 @@ async fn invoke(
 
 /// Lets a timer do its work. What the host says of the schedule changes nothing, so its body is not read.
 async fn tick(app: Arc<App>, timer: &'static TimerFunction) -> Result<Answer, Problem> {
-    match tokio::spawn((timer.handle)(app)).await {
-        Ok(lines) => Ok(payload::timer_done(&lines)),
-        Err(error) => Err(ended_early(&error)),
-    }
+    let lines = unless_it_panics((timer.handle)(app)).await?;
+    Ok(payload::timer_done(&lines))
 }
 
-/// The words of a panic stay out: they may hold what was being worked on.
-fn ended_early(error: &tokio::task::JoinError) -> Problem {
-    internal(if error.is_panic() {
-        "the function panicked"
-    } else {
-        "the function was cancelled"
-    })
+/// A panic ends one call and no other. Its words stay out of the answer: they may hold what was being worked on.
+async fn unless_it_panics<T>(work: impl Future<Output = T>) -> Result<T, Problem> {
+    // What the work shares with others is guarded by locks of its own.
+    AssertUnwindSafe(work)
+        .catch_unwind()
+        .await
+        .map_err(|_| internal("the function panicked"))
 }
 
 fn answer_of(problem: Problem, path: &str, function: &str, request_id: &str) -> Answer {

@@ -27,7 +27,6 @@ async fn handle(app: Arc<App>, call: Call) -> Result<Answer, Problem> {
 }
 
 fn read(call: &Call) -> Result<(Caller, VerifyRequest), Problem> {
-    call.no_query()?;
     let mut body = call.body()?;
     let database_id = body.required("databaseId", parsed::<DatabaseId>);
     let environment = body.required("environment", environment);

@@ -22,8 +22,8 @@ async fn handle(app: Arc<App>, call: Call) -> Result<Answer, Problem> {
     let migration =
         MigrationId::parse(call.param("migrationId")).map_err(|_| unknown_migration())?;
     if call.method() == Method::Delete {
-        let caller = call.caller_by_query()?;
-        call.body()?.finish()?;
+        let (body, caller) = call.body_and_caller()?;
+        body.finish()?;
         ok(&app
             .engine
             .withdraw(&caller, &database, migration.as_str())

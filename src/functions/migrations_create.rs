@@ -52,7 +52,6 @@ fn location(migration: &MigrationView) -> String {
 
 /// The author is also the executor of the event: who registers a migration answers for it.
 fn read(call: &Call) -> Result<(Caller, NewMigration), Problem> {
-    call.no_query()?;
     let mut body = call.body()?;
     let naming = naming(&mut body);
     let database_id = body.required("databaseId", parsed::<DatabaseId>);

@@ -34,7 +34,6 @@ async fn handle(app: Arc<App>, call: Call) -> Result<Answer, Problem> {
 }
 
 fn read(call: &Call) -> Result<(Caller, RollbackRequest), Problem> {
-    call.no_query()?;
     let mut body = call.body()?;
     let migration_id = body.required("migrationId", migration_id);
     let database_id = body.required("databaseId", parsed::<DatabaseId>);

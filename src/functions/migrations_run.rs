@@ -31,7 +31,6 @@ async fn handle(app: Arc<App>, call: Call) -> Result<Answer, Problem> {
 }
 
 fn read(call: &Call) -> Result<(Caller, RunRequest), Problem> {
-    call.no_query()?;
     let mut body = call.body()?;
     let database_id = body.required("databaseId", target);
     let environment = body.required("environment", environment);

@@ -154,8 +154,21 @@ impl Call {
             .map_or("", |(_, value)| value.as_str())
     }
 
-    /// The fields of the body, which must be a JSON object. An empty body has no fields.
+    /// The fields of the body, for functions that take no parameter in their query.
     pub fn body(&self) -> Result<Fields, Problem> {
+        Ok(self.body_alone()?.beside(self.query()))
+    }
+
+    /// The fields of the body and the caller, for functions whose query may say `executor`.
+    pub fn body_and_caller(&self) -> Result<(Fields, Caller), Problem> {
+        let mut query = self.query();
+        let executor = query.optional("executor", person);
+        let caller = self.caller(executor.unwrap_or_else(|| UNKNOWN_EXECUTOR.to_owned()));
+        Ok((self.body_alone()?.beside(query), caller))
+    }
+
+    /// The body must be a JSON object; an empty one has no fields.
+    fn body_alone(&self) -> Result<Fields, Problem> {
         let bytes = match &self.request.body {
             Body::Whole(bytes) => bytes,
             Body::TooLarge => return Err(too_large()),
@@ -211,15 +224,6 @@ impl Call {
     /// Refuses any parameter of the query, for functions that have none.
     pub fn no_query(&self) -> Result<(), Problem> {
         self.query().finish()
-    }
-
-    /// The caller of a function whose only parameter is the optional `executor` of the query, and whose body, if there is
-    /// one, says nothing.
-    pub fn caller_by_query(&self) -> Result<Caller, Problem> {
-        let mut query = self.query();
-        let executor = query.optional("executor", person);
-        query.finish()?;
-        Ok(self.caller(executor.unwrap_or_else(|| UNKNOWN_EXECUTOR.to_owned())))
     }
 
     /// The caller who claims to be `executor`.
@@ -371,23 +375,23 @@ mod tests {
             "executor=",
             "%FF=1",
         ] {
-            let problem = call(query, &[], "").caller_by_query().unwrap_err();
-            assert_eq!(problem.code(), Code::InvalidRequest, "{query}");
+            let (body, _) = call(query, &[], "").body_and_caller().unwrap();
+            assert!(body.finish().is_err(), "{query}");
         }
     }
 
     #[test]
     fn keys_of_the_host_may_travel_in_the_query() {
         let call = call("code=secret&clientId=x&Code=again&executor=me", &[], "");
-        assert_eq!(call.caller_by_query().unwrap().executor, "me");
+        let (body, caller) = call.body_and_caller().unwrap();
+        assert_eq!(caller.executor, "me");
+        assert!(body.finish().is_ok());
     }
 
     #[test]
     fn a_caller_who_does_not_say_who_it_is_is_unknown() {
-        assert_eq!(
-            call("", &[], "").caller_by_query().unwrap().executor,
-            "unknown"
-        );
+        let (_, caller) = call("", &[], "").body_and_caller().unwrap();
+        assert_eq!(caller.executor, "unknown");
     }
 
     #[test]

@@ -18,8 +18,8 @@ pub(super) const FUNCTION: HttpFunction = HttpFunction {
 };
 
 async fn handle(app: Arc<App>, call: Call) -> Result<Answer, Problem> {
-    let caller = call.caller_by_query()?;
-    call.body()?.finish()?;
+    let (body, caller) = call.body_and_caller()?;
+    body.finish()?;
     let run = app.engine.cancel(&caller, run_id(&call)?).await?;
     if has_ended(&run) {
         ok(&run)

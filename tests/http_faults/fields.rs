@@ -211,7 +211,12 @@ async fn every_wrong_parameter_of_a_query_is_listed() {
         fault("GET", "/api/dbvc/databases/a?x=").names(&["x"]),
         fault("DELETE", "/api/dbvc/databases/a/migrations/b?executor=").names(&["executor"]),
         fault("POST", "/api/dbvc/runs/r1/cancel?by=me").names(&["by"]),
-        fault("POST", "/api/dbvc/migrations/run?dryRun=true").names(&["dryRun"]),
+        fault("POST", "/api/dbvc/migrations/run?dryRun=true").names(&[
+            "dryRun",
+            "databaseId",
+            "environment",
+            "executor",
+        ]),
     ])
     .await;
 }
