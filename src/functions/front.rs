@@ -235,6 +235,18 @@ mod tests {
         assert_eq!(id_of(&["forged, of-the-host"]), "of-the-host");
     }
 
+    #[tokio::test]
+    async fn a_panic_becomes_a_problem_that_tells_nothing_of_it() {
+        let worked: Result<u8, Problem> = unless_it_panics(async { 1 }).await;
+        assert_eq!(worked.unwrap(), 1);
+        let problem = unless_it_panics(async { panic!("hush") })
+            .await
+            .map(|(): ()| ());
+        let answer = problem.unwrap_err().into_answer("/api/dbvc/health");
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(answer.body().contains("internal-error") && !answer.body().contains("hush"));
+    }
+
     #[test]
     fn without_a_usable_invocation_id_a_new_one_is_made() {
         for values in [&[][..], &[""], &["a b"], &["a,"]] {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::engine::{Caller, Creation, MigrationView, Naming, NewMigration};
-use crate::script::{DatabaseId, FileName, MigrationName, Prefix, Version};
+use crate::engine::{Caller, Creation, Naming, NewMigration};
+use crate::script::{DatabaseId, FileName, MigrationId, MigrationName, Prefix, Version};
 
 use super::answer::{Answer, created, ok};
 use super::fields::Fields;
@@ -35,19 +35,17 @@ pub(super) const FUNCTION: HttpFunction = HttpFunction {
 async fn handle(app: Arc<App>, call: Call) -> Result<Answer, Problem> {
     let (caller, new) = read(&call)?;
     match app.engine.create(&caller, new).await? {
-        (Creation::Created, migration) => {
-            Ok(created(&migration)?.with_header("location", location(&migration)))
-        }
+        (Creation::Created, migration) => Ok(created(&migration)?.with_header(
+            "location",
+            location(&migration.database_id, &migration.migration_id),
+        )),
         (Creation::Unchanged | Creation::Reregistered, migration) => ok(&migration),
     }
 }
 
-fn location(migration: &MigrationView) -> String {
-    let id = utf8_percent_encode(migration.migration_id.as_str(), ENCODED_IN_SEGMENT);
-    format!(
-        "/api/dbvc/databases/{}/migrations/{id}",
-        migration.database_id
-    )
+fn location(database: &DatabaseId, migration: &MigrationId) -> String {
+    let id = utf8_percent_encode(migration.as_str(), ENCODED_IN_SEGMENT);
+    format!("/api/dbvc/databases/{database}/migrations/{id}")
 }
 
 /// The author is also the executor of the event: who registers a migration answers for it.
@@ -137,6 +135,16 @@ mod tests {
         let naming = naming(&mut body);
         body.finish()?;
         Ok(naming.expect("a naming, as nothing is wrong"))
+    }
+
+    #[test]
+    fn the_place_of_a_migration_is_a_path_whatever_its_name_holds() {
+        let orders = DatabaseId::parse("orders").unwrap();
+        let id = MigrationId::parse("R__refresh views?/#%é").unwrap();
+        assert_eq!(
+            location(&orders, &id),
+            "/api/dbvc/databases/orders/migrations/R__refresh%20views%3F%2F%23%25%C3%A9"
+        );
     }
 
     #[test]
