@@ -7,9 +7,9 @@ use crate::audit::{self, AppendError, Change, EventDraft, EventType};
 use crate::database::sqlite::{SHORT_WAIT, SqliteDatabase};
 use crate::database::{
     Access, BatchObserver, BatchReport, BatchText, Connection, Database, DatabaseError, ScriptEnd,
-    ScriptMode,
+    ScriptMode, ask,
 };
-use crate::registry::definition::OWN_VERSIONS;
+use crate::registry::definition::{self, OWN_VERSIONS};
 use crate::registry::executions::{Direction, Execution, ExecutionStatus};
 use crate::registry::inventory::{self, InventoryRow};
 use crate::registry::lock::LockRow;
@@ -88,6 +88,9 @@ pub(super) fn holder(lock: &LockRow) -> Option<LockHolder> {
             expires_at: held.expires_at,
         })
 }
+
+/// The name under which instances that make a registry keep each other off.
+const MAKING_REGISTRY: &str = "dbvc:registry";
 
 /// A connection for writing, and what the registry said when it was opened.
 pub(super) struct Writing {
@@ -244,11 +247,19 @@ impl Engine {
             .map_err(|error| managed.problem(error))?;
         if found.as_ref().is_none_or(|state| state.lock.is_none()) {
             connection
+                .exclude_others(MAKING_REGISTRY, SHORT_WAIT)
+                .await
+                .map_err(|error| managed.problem(error))?;
+            connection
                 .begin(SHORT_WAIT)
                 .await
                 .map_err(|error| managed.problem(error))?;
             let made = self.make_registry(connection.as_mut(), managed).await;
             self.conclude(connection.as_mut(), managed, made).await?;
+            connection
+                .admit_others(MAKING_REGISTRY)
+                .await
+                .map_err(|error| managed.problem(error))?;
             found = state::read(connection.as_mut(), managed.id())
                 .await
                 .map_err(|error| managed.problem(error))?;
@@ -297,21 +308,28 @@ impl Engine {
         connection: &mut dyn Connection,
         managed: &Managed,
     ) -> Result<(), EngineError> {
-        let present = state::read(connection, managed.id())
+        // Not by reading the state: a missing table would end the transaction on SQL Server.
+        let answer = ask(connection, definition::present())
             .await
             .map_err(|error| managed.problem(error))?;
-        if present.is_none() {
+        let present = match answer.rows.first() {
+            Some(row) => row
+                .flag("present")
+                .map_err(|error| managed.problem(error.into()))?,
+            None => false,
+        };
+        if !present {
             for own in OWN_VERSIONS {
                 self.run_own_script(connection, managed, own.script(managed.engine()))
                     .await?;
             }
         }
-        let rows = [lock::add(managed.id()), events::add_head(managed.id())];
+        let rows = [events::add_head(managed.id()), lock::add(managed.id())];
         connection
             .exchange(&rows)
             .await
             .map_err(|error| managed.problem(error))?;
-        if present.is_none() {
+        if !present {
             self.record_own_versions(connection, managed).await?;
         }
         Ok(())

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use crate::audit::{self, Change, EventType};
 use crate::database::sqlite::SHORT_WAIT;
-use crate::database::{Connection, ask};
+use crate::database::{Connection, Statement, ask};
 use crate::registry::executions::{self, BatchProgress, Direction, Execution, ExecutionStatus};
 use crate::registry::lock::{Holding, Lease};
 use crate::registry::migrations::{AppliedStatus, StatusChange};
@@ -20,12 +20,16 @@ use super::view::{Run, RunStatus, StepStatus};
 
 /// Whether anything of a dead run is to be written up. Judged under the lock, or when nobody holds it.
 pub(super) fn is_needed(state: &DatabaseState) -> bool {
-    let expired = state
+    expired(state).is_some() || !state.open_plans.is_empty() || !state.running.is_empty()
+}
+
+/// The holder of a lock that has expired.
+fn expired(state: &DatabaseState) -> Option<&Holding> {
+    state
         .lock
         .as_ref()
         .and_then(|lock| lock.held.as_ref())
-        .is_some_and(|held| held.expired);
-    expired || !state.open_plans.is_empty() || !state.running.is_empty()
+        .filter(|held| held.expired)
 }
 
 /// The step of a dead run's plan that may have begun: the first without an execution, if everything before it went well.
@@ -112,21 +116,23 @@ pub(super) fn bring_up_to_date(run: &mut Run, managed: &Managed, executed: &[Exe
 
 impl Engine {
     /// Writes up, within the open transaction and under the lock just taken, what dead runs left on this database. Gives
-    /// one line for each thing written up. `own_run` is the run that recovers; when it is itself the dead one, it goes on
-    /// and is not ended.
+    /// one line for each thing written up. `dead` is who held the lock before; `own_run` is the run that recovers: when it
+    /// is itself the dead one, it goes on and is not ended.
+    #[allow(clippy::too_many_arguments, reason = "each says another thing of the one takeover")]
     pub(super) async fn write_up(
         &self,
         connection: &mut dyn Connection,
         managed: &Managed,
         caller: &Caller,
         state: &DatabaseState,
+        dead: Option<&Holding>,
         lease: &Lease,
         own_run: Option<&str>,
     ) -> Result<Vec<String>, EngineError> {
         let problem = |error| managed.problem(error);
         let mut lines = Vec::new();
         let mut change = Change::of(managed.id());
-        if let Some(dead) = state.lock.as_ref().and_then(|lock| lock.held.as_ref()) {
+        if let Some(dead) = dead {
             change.events.push(self.taken_over(caller, dead, lease));
             lines.push(format!("took over the expired lock of {}", dead.owner));
         }
@@ -188,7 +194,7 @@ impl Engine {
             .filter(|plan| plan.token < lease.token)
         {
             if let Some(execution) = self
-                .write_up_plan(connection, managed, caller, state, plan)
+                .write_up_plan(connection, managed, caller, dead, plan)
                 .await?
             {
                 let note = execution.note.clone().unwrap_or_default();
@@ -215,7 +221,7 @@ impl Engine {
             .map_err(|error| managed.append_problem(error))?;
         if managed.is_home {
             for run_id in dead_runs {
-                self.end_dead_run(connection, managed, &run_id, own_run)
+                self.end_of_dead_run(connection, managed, &run_id, own_run)
                     .await?;
             }
         }
@@ -260,7 +266,7 @@ impl Engine {
         connection: &mut dyn Connection,
         managed: &Managed,
         caller: &Caller,
-        state: &DatabaseState,
+        dead: Option<&Holding>,
         plan: &OpenPlan,
     ) -> Result<Option<Execution>, EngineError> {
         let executed = self
@@ -270,11 +276,7 @@ impl Engine {
             return Ok(None);
         };
         let now = Timestamp::now();
-        let dead_since = state
-            .lock
-            .as_ref()
-            .and_then(|lock| lock.held.as_ref())
-            .map_or(now, |held| held.acquired_at);
+        let dead_since = dead.map_or(now, |held| held.acquired_at);
         Ok(Some(Execution {
             execution_id: step.execution_id.clone(),
             migration_id: step.migration_id.clone(),
@@ -315,27 +317,27 @@ impl Engine {
             .map_err(|error| managed.problem(error.into()))
     }
 
-    /// Ends, in the home database and within the open transaction, a run whose database was taken over.
-    async fn end_dead_run(
+    /// What ends, in the home database, a run whose database was taken over.
+    async fn end_of_dead_run(
         &self,
         connection: &mut dyn Connection,
         managed: &Managed,
         run_id: &str,
         by: Option<&str>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<Statement>, EngineError> {
         let reply = ask(connection, runs::one(run_id))
             .await
             .map_err(|error| managed.problem(error))?;
         let Some(row) = reply.rows.first() else {
-            return Ok(());
+            return Ok(None);
         };
         let row = runs::parse(row).map_err(|error| managed.problem(error.into()))?;
         // A run over several databases has others to go on with: its adopter sees that this one is lost to it.
         if row.database_id != managed.id().as_str() {
-            return Ok(());
+            return Ok(None);
         }
         let Ok(mut run) = serde_json::from_str::<Run>(&row.progress) else {
-            return Ok(());
+            return Ok(None);
         };
         let executed = self.executions_of(connection, managed, run_id).await?;
         bring_up_to_date(&mut run, managed, &executed);
@@ -356,10 +358,7 @@ impl Engine {
         run.duration_ms = Some(now.millis_since(run.started_at));
         // Plain data always serialises.
         let progress = serde_json::to_string(&run).unwrap_or_default();
-        ask(connection, runs::end(run_id, "failed", now, &progress))
-            .await
-            .map_err(|error| managed.problem(error))?;
-        Ok(())
+        Ok(Some(runs::end(run_id, "failed", now, &progress)))
     }
 
     /// Takes over an expired lock, writes up what its run left, and releases the lock. Gives one line for each thing done;
@@ -383,33 +382,40 @@ impl Engine {
         if alive(&state) || !is_needed(&state) {
             return Ok(Vec::new());
         }
-        connection
-            .begin(SHORT_WAIT)
+        let Some(seen) = &state.lock else {
+            return Ok(Vec::new());
+        };
+        let lease = Lease::after(
+            managed.id(),
+            seen.token,
+            &self.inner.instance,
+            self.options().lease_seconds,
+        );
+        let problem = |error| managed.problem(error);
+        let taken = ask(connection.as_mut(), lease.take(None))
             .await
-            .map_err(|error| managed.problem(error))?;
+            .map_err(problem)?;
+        if taken.affected != 1 {
+            // Somebody else was faster, and writes up what there is.
+            return Ok(Vec::new());
+        }
+        let dead = seen.held.clone();
+        let state = state::read(connection.as_mut(), managed.id())
+            .await
+            .map_err(problem)?
+            .unwrap_or_else(DatabaseState::empty);
+        connection.begin(SHORT_WAIT).await.map_err(problem)?;
         let recovered = async {
-            let problem = |error| managed.problem(error);
-            let state = state::read(connection.as_mut(), managed.id())
-                .await
-                .map_err(problem)?
-                .unwrap_or_else(DatabaseState::empty);
-            let Some(lock) = state.lock.as_ref().filter(|_| !alive(&state)) else {
-                return Ok(Vec::new());
-            };
-            let lease = Lease::after(
-                managed.id(),
-                lock.token,
-                &self.inner.instance,
-                self.options().lease_seconds,
-            );
-            let taken = ask(connection.as_mut(), lease.take(None))
-                .await
-                .map_err(problem)?;
-            if taken.affected != 1 {
-                return Ok(Vec::new());
-            }
             let lines = self
-                .write_up(connection.as_mut(), managed, caller, &state, &lease, None)
+                .write_up(
+                    connection.as_mut(),
+                    managed,
+                    caller,
+                    &state,
+                    dead.as_ref(),
+                    &lease,
+                    None,
+                )
                 .await?;
             ask(connection.as_mut(), lease.release())
                 .await
@@ -417,9 +423,7 @@ impl Engine {
             Ok(lines)
         }
         .await;
-        let lines = self
-            .conclude(connection.as_mut(), managed, recovered)
-            .await?;
+        let lines = self.conclude(connection.as_mut(), managed, recovered).await?;
         self.deliver_soon(managed);
         Ok(lines)
     }

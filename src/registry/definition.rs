@@ -1,6 +1,9 @@
 //! The definition of dbvc's own tables: the versions 100 and 100.x, compiled in.
 
+use crate::database::Statement;
 use crate::script::EngineKind;
+
+use super::statements as sql;
 
 /// One of dbvc's own versions.
 #[derive(Debug, Clone, Copy)]
@@ -54,6 +57,12 @@ pub const OWN_TABLES: &[&str] = &[
     "trail_heads",
 ];
 
+/// Whether the registry is there: `present`, 0 or 1. Unlike any other statement it may be sent within a transaction to a
+/// database without a registry.
+pub fn present() -> Statement {
+    sql::REGISTRY_PRESENT.bind([])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,7 +73,10 @@ mod tests {
         let mut found = Vec::new();
         for line in script.lines() {
             if let Some(rest) = line.strip_prefix("CREATE TABLE ") {
-                table = rest.trim_end_matches(" (").to_owned();
+                table = rest
+                    .trim_start_matches("dbo.")
+                    .trim_end_matches(" (")
+                    .to_owned();
             } else if let Some(rest) = line.strip_prefix("    ")
                 && let Some((column, _)) = rest.split_once(' ')
                 && column.starts_with(|c: char| c.is_ascii_lowercase())

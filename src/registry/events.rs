@@ -1,6 +1,6 @@
 //! The rows of the trail and of its head. What an event is, and how events are chained, is the business of `audit`.
 
-use crate::database::{ColumnError, Row, Statement};
+use crate::database::{ColumnError, Row, Statement, Value};
 use crate::script::DatabaseId;
 use crate::time::Timestamp;
 
@@ -68,6 +68,11 @@ pub fn read_head(database_id: &DatabaseId) -> Statement {
     sql::HEAD_READ.bind([database_id.as_str().into()])
 }
 
+/// Reads the head and keeps everybody else from moving it until the transaction ends.
+pub fn hold_head(database_id: &DatabaseId) -> Statement {
+    sql::HEAD_HOLD.bind([database_id.as_str().into()])
+}
+
 /// Moves the head on, if nobody else has: changes one row or none.
 pub fn advance_head(database_id: &DatabaseId, from: (u64, &str), to: (u64, &str)) -> Statement {
     sql::HEAD_ADVANCE.bind([
@@ -90,7 +95,10 @@ impl EventRow {
             self.run_id.as_deref().into(),
             self.execution_id.as_deref().into(),
             self.kind.as_str().into(),
-            self.at.as_str().into(),
+            // What is written was made by dbvc, so it is a moment; text that is none is the server's to refuse.
+            self.at
+                .parse::<Timestamp>()
+                .map_or_else(|_| self.at.as_str().into(), Value::Time),
             self.executor.as_str().into(),
             self.principal.as_deref().into(),
             self.environment.as_str().into(),
@@ -105,16 +113,12 @@ impl EventRow {
 
 /// A page of events, newest first.
 pub fn page(database_id: &DatabaseId, page: EventPage<'_>) -> Statement {
-    let since = page.since.map_or_else(
-        || "0001-01-01T00:00:00.000Z".to_owned(),
-        |since| since.to_string(),
-    );
     sql::EVENTS_PAGE.bind([
         database_id.as_str().into(),
         number(page.before).into(),
         page.migration_id.unwrap_or_default().into(),
         page.kind.unwrap_or_default().into(),
-        since.into(),
+        page.since.unwrap_or(Timestamp::FIRST).into(),
         page.limit.into(),
     ])
 }

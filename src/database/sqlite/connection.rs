@@ -117,6 +117,9 @@ fn open_file(path: &Path, access: Access) -> Result<rusqlite::Connection, Databa
 pub(super) fn translate(error: rusqlite::Error, phase: &'static str) -> DatabaseError {
     let message = error.to_string();
     match error.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation) if message.starts_with("UNIQUE constraint failed") => {
+            DatabaseError::Duplicate { message }
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => DatabaseError::Busy { phase },
         // A statement that SQLite could not compile: with dbvc's own statements that is a table that is not there yet.
         Some(ErrorCode::Unknown) if message.contains("no such table") => {
@@ -134,6 +137,7 @@ impl ToSql for Value {
             Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
             Self::Integer(number) => ToSqlOutput::Borrowed(ValueRef::Integer(*number)),
             Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::Time(moment) => moment.to_string().into(),
         })
     }
 }
