@@ -246,15 +246,8 @@ impl Setting<'_> {
 
     /// Shows in the run how an attempt ended.
     fn show(&self, step: &Step, attempt: &Execution) {
-        let status = match attempt.status {
-            ExecutionStatus::Running => StepStatus::Running,
-            ExecutionStatus::Applied => StepStatus::Applied,
-            ExecutionStatus::RolledBack => StepStatus::RolledBack,
-            ExecutionStatus::Failed | ExecutionStatus::HalfApplied => StepStatus::Failed,
-            ExecutionStatus::Interrupted => StepStatus::Interrupted,
-        };
         self.live.migration(step.place, |migration| {
-            migration.status = status;
+            migration.status = attempt.status.into();
             migration.duration_ms = attempt.duration_ms;
             migration.batches.clone_from(&attempt.batches);
             migration.errors.clone_from(&attempt.errors);

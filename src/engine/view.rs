@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::audit::Event;
 use crate::database::{BatchReport, ServerError};
+use crate::registry::executions::ExecutionStatus;
 use crate::schema::{Change, ObjectCounts, Schema};
 use crate::script::{Checksum, DatabaseId, EngineKind, Finding, MigrationId};
 use crate::time::Timestamp;
@@ -48,6 +49,18 @@ pub enum StepStatus {
     RolledBack,
     /// Ended without a result: killed, cut off or cancelled.
     Interrupted,
+}
+
+impl From<ExecutionStatus> for StepStatus {
+    fn from(status: ExecutionStatus) -> Self {
+        match status {
+            ExecutionStatus::Running => Self::Running,
+            ExecutionStatus::Applied => Self::Applied,
+            ExecutionStatus::RolledBack => Self::RolledBack,
+            ExecutionStatus::Failed | ExecutionStatus::HalfApplied => Self::Failed,
+            ExecutionStatus::Interrupted => Self::Interrupted,
+        }
+    }
 }
 
 /// What kind of work a run does.
@@ -190,6 +203,19 @@ pub struct FindingNote {
     pub column: u32,
     /// What to do.
     pub suggestion: Option<String>,
+}
+
+impl From<Finding> for FindingNote {
+    fn from(finding: Finding) -> Self {
+        Self {
+            code: finding.code.to_owned(),
+            severity: finding.severity.to_string(),
+            message: finding.message,
+            line: finding.line,
+            column: finding.column,
+            suggestion: finding.suggestion,
+        }
+    }
 }
 
 /// A registered migration.

@@ -1,0 +1,474 @@
+//! Writing up what a dead run left: it never stays unsaid that a script may have begun.
+
+use std::collections::HashSet;
+
+use crate::audit::{self, Change, EventType};
+use crate::database::sqlite::SHORT_WAIT;
+use crate::database::{Connection, ask};
+use crate::registry::executions::{self, BatchProgress, Direction, Execution, ExecutionStatus};
+use crate::registry::lock::{Holding, Lease};
+use crate::registry::migrations::{self, AppliedStatus};
+use crate::registry::runs::{self, OpenPlan, PlannedStep};
+use crate::registry::state::{self, DatabaseState};
+use crate::time::Timestamp;
+
+use super::Engine;
+use super::access::{Managed, Writing};
+use super::error::{EngineError, ProblemNote};
+use super::request::Caller;
+use super::view::{Run, RunStatus, StepStatus};
+
+/// Whether anything of a dead run is to be written up. Judged under the lock, or when nobody holds it.
+pub(super) fn is_needed(state: &DatabaseState) -> bool {
+    let expired = state
+        .lock
+        .as_ref()
+        .and_then(|lock| lock.held.as_ref())
+        .is_some_and(|held| held.expired);
+    expired || !state.open_plans.is_empty() || !state.running.is_empty()
+}
+
+/// The step of a dead run's plan that may have begun: the first without an execution, if everything before it went well.
+/// Scripts with a transaction leave no row when they are killed; those without one have a row before their first batch.
+fn cut_short<'a>(steps: &'a [PlannedStep], executed: &[Execution]) -> Option<&'a PlannedStep> {
+    for step in steps {
+        let row = executed
+            .iter()
+            .find(|execution| execution.execution_id == step.execution_id);
+        match row.map(|execution| execution.status) {
+            Some(ExecutionStatus::Applied | ExecutionStatus::RolledBack) => {}
+            Some(_) => return None,
+            None => return step.transactional.then_some(step),
+        }
+    }
+    None
+}
+
+/// What a killed execution without a transaction left behind.
+fn left_by(direction: Direction, progress: &[BatchProgress]) -> (ExecutionStatus, Option<AppliedStatus>, &'static str) {
+    let unknown = progress
+        .iter()
+        .any(|batch| batch.begun > batch.ended && !batch.failed);
+    let any_done = progress.iter().any(|batch| batch.ended > 0);
+    match (unknown, direction) {
+        (true, _) => (
+            ExecutionStatus::HalfApplied,
+            Some(AppliedStatus::HalfApplied),
+            "cut off while a batch was under way: nobody knows whether it was applied",
+        ),
+        (false, Direction::Down) if any_done => (
+            ExecutionStatus::HalfApplied,
+            Some(AppliedStatus::HalfApplied),
+            "cut off between two batches of a rollback",
+        ),
+        (false, Direction::Down) => (
+            ExecutionStatus::Interrupted,
+            None,
+            "cut off before the first batch",
+        ),
+        (false, Direction::Up | Direction::Baseline) => (
+            ExecutionStatus::Interrupted,
+            Some(AppliedStatus::Interrupted),
+            "cut off between two batches; the next run goes on there",
+        ),
+    }
+}
+
+/// Fills in, from the executions, what a dead run's object does not tell, and leaves nothing as if it were at work.
+pub(super) fn bring_up_to_date(run: &mut Run, managed: &Managed, executed: &[Execution]) {
+    let Some(database) = run
+        .databases
+        .iter_mut()
+        .find(|database| database.database_id == *managed.id())
+    else {
+        return;
+    };
+    for migration in &mut database.migrations {
+        let row = executed
+            .iter()
+            .find(|execution| migration.execution_id.as_deref() == Some(&*execution.execution_id));
+        match row {
+            Some(execution) => {
+                // Nobody works on it any more.
+                migration.status = match execution.status {
+                    ExecutionStatus::Running => StepStatus::Interrupted,
+                    status => status.into(),
+                };
+                migration.duration_ms = execution.duration_ms;
+                migration.batches.clone_from(&execution.batches);
+                migration.errors.clone_from(&execution.errors);
+                migration.note.clone_from(&execution.note);
+            }
+            None if matches!(migration.status, StepStatus::Planned | StepStatus::Running) => {
+                migration.status = StepStatus::Skipped;
+            }
+            None => {}
+        }
+    }
+}
+
+impl Engine {
+    /// Writes up, within the open transaction and under the lock just taken, what dead runs left on this database. Gives
+    /// one line for each thing written up. `own_run` is the run that recovers; when it is itself the dead one, it goes on
+    /// and is not ended.
+    pub(super) async fn write_up(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        caller: &Caller,
+        state: &DatabaseState,
+        lease: &Lease,
+        own_run: Option<&str>,
+    ) -> Result<Vec<String>, EngineError> {
+        let problem = |error| managed.problem(error);
+        let mut lines = Vec::new();
+        let mut change = Change::of(managed.id());
+        if let Some(dead) = state.lock.as_ref().and_then(|lock| lock.held.as_ref()) {
+            change.events.push(self.taken_over(caller, dead, lease));
+            lines.push(format!("took over the expired lock of {}", dead.owner));
+        }
+        let now = Timestamp::now();
+        for (execution_id, migration_id) in &state.running {
+            let reply = ask(connection, executions::one(managed.id(), execution_id))
+                .await
+                .map_err(problem)?;
+            let Some(row) = reply.rows.first() else {
+                continue;
+            };
+            let mut execution = executions::parse(row).map_err(|error| problem(error.into()))?;
+            let progress = ask(connection, executions::progress(execution_id))
+                .await
+                .map_err(problem)?
+                .rows
+                .iter()
+                .map(executions::parse_progress)
+                .collect::<Result<Vec<_>, _>>()
+                .map_err(|error| problem(error.into()))?;
+            let (status, applied, note) = left_by(execution.direction, &progress);
+            execution.status = status;
+            execution.finished_at = Some(now);
+            execution.duration_ms = Some(now.millis_since(execution.started_at));
+            execution.note = Some(note.to_owned());
+            change.records.push(execution.end());
+            if let Some(applied) = applied {
+                // The checksum recorded for a migration is that of its up script.
+                let checksum = state
+                    .find(migration_id.as_str())
+                    .map_or(execution.checksum, |record| match execution.direction {
+                        Direction::Down => record
+                            .applied
+                            .as_ref()
+                            .map_or(record.up_checksum, |applied| applied.checksum),
+                        Direction::Up | Direction::Baseline => execution.checksum,
+                    });
+                change.either.push(migrations::set_status(
+                    managed.id(),
+                    migration_id,
+                    applied,
+                    &checksum,
+                    execution_id,
+                    &execution.executor,
+                    now,
+                    execution.duration_ms.unwrap_or(0),
+                ));
+            }
+            change.events.push(self.interrupted(caller, &execution, note));
+            lines.push(format!("{migration_id}: {note}"));
+        }
+        let mut dead_runs = HashSet::new();
+        for plan in state.open_plans.iter().filter(|plan| plan.token < lease.token) {
+            if let Some(execution) = self
+                .write_up_plan(connection, managed, caller, state, plan)
+                .await?
+            {
+                let note = execution.note.clone().unwrap_or_default();
+                lines.push(format!("{}: {note}", execution.migration_id));
+                change.records.push(execution.insert(
+                    managed.id(),
+                    caller.principal.as_deref(),
+                    &self.options().environment,
+                ));
+                change.events.push(self.interrupted(caller, &execution, &note));
+            }
+            change
+                .records
+                .push(runs::close_plan(managed.id(), plan.token, now));
+            if own_run != Some(plan.run_id.as_str()) {
+                dead_runs.insert(plan.run_id.clone());
+            }
+        }
+        change.lease = Some(lease);
+        audit::append(connection, change, None)
+            .await
+            .map_err(|error| managed.append_problem(error))?;
+        if managed.is_home {
+            for run_id in dead_runs {
+                self.end_dead_run(connection, managed, &run_id, own_run).await?;
+            }
+        }
+        Ok(lines)
+    }
+
+    fn taken_over(&self, caller: &Caller, dead: &Holding, lease: &Lease) -> audit::EventDraft {
+        let mut draft = self.draft(
+            EventType::LockTakenOver,
+            caller,
+            serde_json::json!({
+                "owner": dead.owner,
+                "acquiredAt": dead.acquired_at,
+                "expiresAt": dead.expires_at,
+                "token": lease.token.0,
+            }),
+        );
+        draft.run_id.clone_from(&dead.run_id);
+        draft
+    }
+
+    fn interrupted(&self, caller: &Caller, execution: &Execution, note: &str) -> audit::EventDraft {
+        let mut draft = self.draft(
+            EventType::Interrupted,
+            caller,
+            serde_json::json!({
+                "direction": execution.direction.as_str(),
+                "checksum": execution.checksum,
+                "halfApplied": execution.status == ExecutionStatus::HalfApplied,
+                "note": note,
+            }),
+        );
+        draft.migration_id = Some(execution.migration_id.clone());
+        draft.run_id.clone_from(&execution.run_id);
+        draft.execution_id = Some(execution.execution_id.clone());
+        draft
+    }
+
+    /// The attempt of a dead run's plan that left no row although it may have begun.
+    async fn write_up_plan(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        caller: &Caller,
+        state: &DatabaseState,
+        plan: &OpenPlan,
+    ) -> Result<Option<Execution>, EngineError> {
+        let executed = self.executions_of(connection, managed, &plan.run_id).await?;
+        let Some(step) = cut_short(&plan.steps, &executed) else {
+            return Ok(None);
+        };
+        let now = Timestamp::now();
+        let dead_since = state
+            .lock
+            .as_ref()
+            .and_then(|lock| lock.held.as_ref())
+            .map_or(now, |held| held.acquired_at);
+        Ok(Some(Execution {
+            execution_id: step.execution_id.clone(),
+            migration_id: step.migration_id.clone(),
+            run_id: Some(plan.run_id.clone()),
+            ordinal: 0,
+            direction: step.direction,
+            status: ExecutionStatus::Interrupted,
+            transactional: true,
+            checksum: step.checksum,
+            executor: caller.executor.clone(),
+            started_at: dead_since,
+            finished_at: Some(now),
+            duration_ms: None,
+            batches: Vec::new(),
+            errors: Vec::new(),
+            note: Some(
+                "its run ended without a result; it may not have begun, and nothing of it remains"
+                    .to_owned(),
+            ),
+            resolved_as: None,
+        }))
+    }
+
+    /// All attempts of a run on a database.
+    pub(super) async fn executions_of(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        run_id: &str,
+    ) -> Result<Vec<Execution>, EngineError> {
+        ask(connection, executions::of_run(managed.id(), run_id))
+            .await
+            .map_err(|error| managed.problem(error))?
+            .rows
+            .iter()
+            .map(executions::parse)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| managed.problem(error.into()))
+    }
+
+    /// Ends, in the home database and within the open transaction, a run whose database was taken over.
+    async fn end_dead_run(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        run_id: &str,
+        by: Option<&str>,
+    ) -> Result<(), EngineError> {
+        let reply = ask(connection, runs::one(run_id))
+            .await
+            .map_err(|error| managed.problem(error))?;
+        let Some(row) = reply.rows.first() else {
+            return Ok(());
+        };
+        let row = runs::parse(row).map_err(|error| managed.problem(error.into()))?;
+        // A run over several databases has others to go on with: its adopter sees that this one is lost to it.
+        if row.database_id != managed.id().as_str() {
+            return Ok(());
+        }
+        let Ok(mut run) = serde_json::from_str::<Run>(&row.progress) else {
+            return Ok(());
+        };
+        let executed = self.executions_of(connection, managed, run_id).await?;
+        bring_up_to_date(&mut run, managed, &executed);
+        let detail = match by {
+            Some(by) => format!("its instance died, and run {by} took the database over"),
+            None => "its instance died, and what it left was written up by verifying".to_owned(),
+        };
+        let now = Timestamp::now();
+        for database in &mut run.databases {
+            database.status = RunStatus::Failed;
+            database.problem = Some(ProblemNote {
+                code: "locked".to_owned(),
+                detail: detail.clone(),
+            });
+        }
+        run.status = RunStatus::Failed;
+        run.finished_at = Some(now);
+        run.duration_ms = Some(now.millis_since(run.started_at));
+        // Plain data always serialises.
+        let progress = serde_json::to_string(&run).unwrap_or_default();
+        ask(connection, runs::end(run_id, "failed", now, &progress))
+            .await
+            .map_err(|error| managed.problem(error))?;
+        Ok(())
+    }
+
+    /// Takes over an expired lock, writes up what its run left, and releases the lock. Gives one line for each thing done;
+    /// nothing when no run died here, or when one is alive.
+    pub(super) async fn recover_if_dead(
+        &self,
+        caller: &Caller,
+        managed: &Managed,
+    ) -> Result<Vec<String>, EngineError> {
+        let Writing {
+            mut connection,
+            state,
+        } = self.open_for_writing(managed).await?;
+        let alive = |state: &DatabaseState| {
+            state
+                .lock
+                .as_ref()
+                .and_then(super::access::holder)
+                .is_some()
+        };
+        if alive(&state) || !is_needed(&state) {
+            return Ok(Vec::new());
+        }
+        connection
+            .begin(SHORT_WAIT)
+            .await
+            .map_err(|error| managed.problem(error))?;
+        let recovered = async {
+            let problem = |error| managed.problem(error);
+            let state = state::read(connection.as_mut(), managed.id())
+                .await
+                .map_err(problem)?
+                .unwrap_or_else(DatabaseState::empty);
+            let Some(lock) = state.lock.as_ref().filter(|_| !alive(&state)) else {
+                return Ok(Vec::new());
+            };
+            let lease = Lease::after(
+                managed.id(),
+                lock.token,
+                &self.inner.instance,
+                self.options().lease_seconds,
+            );
+            let taken = ask(connection.as_mut(), lease.take(None))
+                .await
+                .map_err(problem)?;
+            if taken.affected != 1 {
+                return Ok(Vec::new());
+            }
+            let lines = self
+                .write_up(connection.as_mut(), managed, caller, &state, &lease, None)
+                .await?;
+            ask(connection.as_mut(), lease.release())
+                .await
+                .map_err(problem)?;
+            Ok(lines)
+        }
+        .await;
+        let lines = self.conclude(connection.as_mut(), managed, recovered).await?;
+        self.deliver_soon(managed);
+        Ok(lines)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script::{Checksum, MigrationId};
+
+    fn step(id: &str) -> PlannedStep {
+        PlannedStep {
+            execution_id: id.to_owned(),
+            migration_id: MigrationId::parse(&format!("V{id}__x")).unwrap(),
+            version: None,
+            direction: Direction::Up,
+            checksum: Checksum::of_text(""),
+            transactional: true,
+        }
+    }
+
+    fn execution(id: &str, status: ExecutionStatus) -> Execution {
+        Execution {
+            execution_id: id.to_owned(),
+            migration_id: MigrationId::parse(&format!("V{id}__x")).unwrap(),
+            run_id: None,
+            ordinal: 1,
+            direction: Direction::Up,
+            status,
+            transactional: true,
+            checksum: Checksum::of_text(""),
+            executor: "a".to_owned(),
+            started_at: Timestamp::now(),
+            finished_at: None,
+            duration_ms: None,
+            batches: Vec::new(),
+            errors: Vec::new(),
+            note: None,
+            resolved_as: None,
+        }
+    }
+
+    fn name(step: Option<&PlannedStep>) -> Option<&str> {
+        step.map(|step| step.execution_id.as_str())
+    }
+
+    #[test]
+    fn the_first_step_without_an_execution_may_have_begun() {
+        let steps = [step("1"), step("2"), step("3")];
+        let applied = |id| execution(id, ExecutionStatus::Applied);
+        assert_eq!(name(cut_short(&steps, &[])), Some("1"));
+        assert_eq!(name(cut_short(&steps, &[applied("1")])), Some("2"));
+        assert_eq!(name(cut_short(&steps, &[applied("1"), applied("2"), applied("3")])), None);
+    }
+
+    #[test]
+    fn nothing_begins_after_a_failure() {
+        let steps = [step("1"), step("2")];
+        let failed = execution("1", ExecutionStatus::Failed);
+        assert_eq!(name(cut_short(&steps, &[failed])), None);
+    }
+
+    #[test]
+    fn a_script_without_a_transaction_that_has_no_row_has_not_begun() {
+        let mut steps = [step("1")];
+        steps[0].transactional = false;
+        assert_eq!(name(cut_short(&steps, &[])), None);
+    }
+}
