@@ -137,6 +137,11 @@ pub fn undelivered(database_id: &DatabaseId, limit: u32) -> Statement {
     sql::EVENTS_UNDELIVERED.bind([database_id.as_str().into(), limit.into()])
 }
 
+/// The numbers of all events that the archive does not have, in order: `sequence`.
+pub fn undelivered_numbers(database_id: &DatabaseId) -> Statement {
+    sql::EVENTS_UNDELIVERED_NUMBERS.bind([database_id.as_str().into()])
+}
+
 /// How many events of all databases in this registry the archive does not have: `events`.
 pub fn count_undelivered() -> Statement {
     sql::EVENTS_UNDELIVERED_COUNT.bind([])

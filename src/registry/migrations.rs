@@ -287,6 +287,11 @@ pub fn unarchived(database_id: &DatabaseId, limit: u32) -> Statement {
     sql::MIGRATIONS_UNARCHIVED.bind([database_id.as_str().into(), limit.into()])
 }
 
+/// The ids of all definitions whose present form the archive does not have: `migration_id`.
+pub fn unarchived_ids(database_id: &DatabaseId) -> Statement {
+    sql::MIGRATIONS_UNARCHIVED_IDS.bind([database_id.as_str().into()])
+}
+
 /// Notes that the archive has a revision.
 pub fn mark_archived(database_id: &DatabaseId, migration_id: &str, revision: u64) -> Statement {
     sql::MIGRATION_ARCHIVED.bind([

@@ -171,6 +171,39 @@ pub fn latest(environment: &str, database_id: Option<&DatabaseId>, limit: u32) -
     }
 }
 
+/// What is told of a database's latest runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecentRun {
+    /// The run.
+    pub run_id: String,
+    /// The state of the run.
+    pub status: String,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// JSON text of the run object, for runs over all databases.
+    pub progress: Option<String>,
+}
+
+/// The latest runs on a database, newest first, without those that found it locked. Whether a run over all databases did
+/// so is in its progress.
+pub fn recent(environment: &str, database_id: &DatabaseId, limit: u32) -> Statement {
+    sql::RUNS_RECENT_OF.bind([environment.into(), database_id.as_str().into(), limit.into()])
+}
+
+/// A row of [`recent`].
+///
+/// # Errors
+///
+/// When the row is not of dbvc's making.
+pub fn parse_recent(row: &Row) -> Result<RecentRun, ColumnError> {
+    Ok(RecentRun {
+        run_id: row.text("run_id")?.to_owned(),
+        status: row.text("status")?.to_owned(),
+        finished_at: row.optional_parsed("finished_at", "a time")?,
+        progress: row.optional_text("progress")?.map(str::to_owned),
+    })
+}
+
 /// Runs of an environment whose instances have not been heard of for their lease, oldest first.
 pub fn dead(environment: &str) -> Statement {
     sql::RUNS_DEAD.bind([environment.into()])

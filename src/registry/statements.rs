@@ -39,6 +39,8 @@ statements! {
         up_checksum, down_script, down_checksum, created_at, withdrawn_at, revision \
         FROM migration_registry WHERE database_id = @P1 AND archived_revision < revision \
         ORDER BY migration_id {page @P2}";
+    MIGRATIONS_UNARCHIVED_IDS = "SELECT migration_id FROM migration_registry \
+        WHERE database_id = @P1 AND archived_revision < revision ORDER BY migration_id";
     MIGRATION_ARCHIVED = "UPDATE migration_registry SET archived_revision = @P3 \
         WHERE database_id = @P1 AND migration_id = @P2 AND revision >= @P3";
     MIGRATIONS_TO_ARCHIVE_AGAIN = "UPDATE migration_registry SET archived_revision = 0 WHERE database_id = @P1";
@@ -175,6 +177,11 @@ statements! {
     RUNS_LATEST_OF = "SELECT run_id, kind, database_id, environment, executor, principal, request, status, owner, \
         started_at, cancel_requested_by, progress FROM migration_runs WHERE environment = @P1 \
         AND database_id IN (@P2, 'all') ORDER BY started_at DESC, run_id DESC {page @P3}";
+    // How a run over all databases went on one of them is in its progress; that of other runs, which can be long, is left.
+    RUNS_RECENT_OF = "SELECT run_id, status, finished_at, CASE WHEN database_id = 'all' THEN progress END AS progress \
+        FROM migration_runs WHERE environment = @P1 \
+        AND ((database_id = @P2 AND status <> 'locked') OR database_id = 'all') \
+        ORDER BY started_at DESC, run_id DESC {page @P3}";
     RUNS_DEAD = "SELECT run_id, kind, database_id, environment, executor, principal, request, status, owner, started_at, \
         cancel_requested_by, progress FROM migration_runs WHERE environment = @P1 \
         AND status IN ('queued', 'running') AND expires_at <= {now} ORDER BY started_at, run_id";
@@ -202,6 +209,8 @@ statements! {
         principal, environment, data, previous_hash, hash FROM audit_events WHERE database_id = @P1 \
         AND delivered_at IS NULL ORDER BY sequence {page @P2}";
     EVENTS_UNDELIVERED_COUNT = "SELECT COUNT(*) AS events FROM audit_events WHERE delivered_at IS NULL";
+    EVENTS_UNDELIVERED_NUMBERS = "SELECT sequence FROM audit_events WHERE database_id = @P1 AND delivered_at IS NULL \
+        ORDER BY sequence";
     EVENTS_DELIVERED = "UPDATE audit_events SET delivered_at = @P4 WHERE database_id = @P1 AND sequence >= @P2 \
         AND sequence <= @P3 AND delivered_at IS NULL";
     EVENTS_TO_DELIVER_AGAIN = "UPDATE audit_events SET delivered_at = NULL WHERE database_id = @P1";

@@ -1,0 +1,230 @@
+//! The inventory: the databases of the environment, and putting one into it.
+
+use crate::audit::{self, Change, EventType};
+use crate::database::sqlite::SHORT_WAIT;
+use crate::database::{Connection, DatabaseError, ask};
+use crate::registry::inventory::{self, InventoryRow};
+use crate::script::{DatabaseId, EngineKind};
+use crate::time::Timestamp;
+
+use super::Engine;
+use super::access::{Managed, Writing};
+use super::error::{EngineError, FieldError};
+use super::request::{Caller, NewDatabase};
+use super::view::{DatabaseType, DatabaseView};
+
+/// Whether an engine's databases hold tables or containers.
+pub(super) fn type_of(engine: EngineKind) -> DatabaseType {
+    match engine {
+        EngineKind::SqlServer | EngineKind::Sqlite => DatabaseType::Sql,
+        EngineKind::Cosmos => DatabaseType::Cosmos,
+    }
+}
+
+fn word(kind: DatabaseType) -> &'static str {
+    match kind {
+        DatabaseType::Sql => "sql",
+        DatabaseType::Cosmos => "cosmos",
+    }
+}
+
+fn view(row: InventoryRow) -> DatabaseView {
+    DatabaseView {
+        database_id: row.database_id,
+        kind: type_of(row.engine),
+        engine: row.engine,
+        environment: row.environment,
+        server_name: row.server_name,
+        database_name: row.database_name,
+        folder: row.folder,
+        connection: row.connection,
+    }
+}
+
+/// Whether a folder is the migrations folder or lies in it, on every machine.
+fn is_plain_folder(folder: &str) -> bool {
+    let plain = |segment: &str| {
+        !segment.is_empty()
+            && segment != "."
+            && segment != ".."
+            && !segment.contains(['\\', ':', '\0'])
+    };
+    folder == "." || folder.split('/').all(plain)
+}
+
+/// What is wrong with a database for the inventory, apart from its environment. `home`: the row of the home database, when
+/// it is the one.
+fn faults(new: &NewDatabase, home: Option<&InventoryRow>) -> Vec<FieldError> {
+    let mut faults = Vec::new();
+    if new.kind != type_of(new.engine) {
+        faults.push(FieldError::new(
+            "type",
+            format!(
+                "must be {} for the engine {}",
+                word(type_of(new.engine)),
+                new.engine
+            ),
+        ));
+    }
+    if !is_plain_folder(&new.folder) {
+        faults.push(FieldError::new(
+            "folder",
+            "must be a subfolder of the migrations folder, such as reporting or cosmos/orders, or .",
+        ));
+    }
+    let connection = new.connection.as_ref().map(ToString::to_string);
+    match home {
+        Some(home) => {
+            if new.engine != home.engine {
+                faults.push(FieldError::new(
+                    "engine",
+                    format!(
+                        "is {} for the home database; the app's settings decide that",
+                        home.engine
+                    ),
+                ));
+            }
+            if connection != home.connection {
+                faults.push(FieldError::new(
+                    "connection",
+                    "cannot be changed for the home database; the app's settings say how it is reached",
+                ));
+            }
+        }
+        None if new.engine == EngineKind::Sqlite && connection.is_some() => {
+            faults.push(FieldError::new(
+                "connection",
+                "must be absent for sqlite, which is embedded: its file is in the app's data folder",
+            ));
+        }
+        None if new.engine != EngineKind::Sqlite && connection.is_none() => {
+            faults.push(FieldError::new(
+                "connection",
+                format!("is required for {}: env:NAME, keyvault:URL or identity:SERVER/DATABASE", new.engine),
+            ));
+        }
+        None => {}
+    }
+    faults
+}
+
+impl Engine {
+    /// The databases of the environment, by id.
+    ///
+    /// # Errors
+    ///
+    /// When the home database cannot be reached.
+    pub async fn databases(&self) -> Result<Vec<DatabaseView>, EngineError> {
+        let rows = self.rows_of_environment().await?;
+        Ok(rows.into_iter().map(view).collect())
+    }
+
+    /// One database of the environment.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::UnknownDatabase`] and [`EngineError::WrongEnvironment`].
+    pub async fn database(&self, id: &DatabaseId) -> Result<DatabaseView, EngineError> {
+        Ok(view(self.row(id).await?))
+    }
+
+    /// Puts a database into the inventory, or changes it; says whether it is new. The file of an embedded one is made, with
+    /// dbvc's own tables, so that it can be used at once.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::WrongEnvironment`] also when the id is that of a database of another environment.
+    pub async fn put_database(
+        &self,
+        caller: &Caller,
+        new: NewDatabase,
+    ) -> Result<(bool, DatabaseView), EngineError> {
+        self.check_environment(&new.environment)?;
+        let known = self.inventory().await?;
+        let before = known.iter().find(|row| row.database_id == new.database_id);
+        if let Some(before) = before {
+            self.check_environment(&before.environment)?;
+        }
+        let home = self.home();
+        let faults = faults(&new, before.filter(|row| row.database_id == *home.id()));
+        if !faults.is_empty() {
+            return Err(EngineError::Invalid(faults));
+        }
+        let row = InventoryRow {
+            database_id: new.database_id,
+            kind: word(new.kind).to_owned(),
+            engine: new.engine,
+            environment: new.environment,
+            server_name: new.server_name,
+            database_name: new.database_name,
+            folder: new.folder,
+            connection: new.connection.map(|reference| reference.to_string()),
+        };
+        let is_new = self.write_row(caller, &home, &row).await?;
+        if row.engine == EngineKind::Sqlite {
+            // Also when nothing changed: should the file not have been made the first time, this makes it.
+            let managed = self.reach(row.clone())?;
+            self.open_for_writing(&managed).await?;
+            self.deliver_soon(&managed);
+        }
+        Ok((is_new, view(row)))
+    }
+
+    async fn write_row(
+        &self,
+        caller: &Caller,
+        home: &Managed,
+        row: &InventoryRow,
+    ) -> Result<bool, EngineError> {
+        let Writing { mut connection, .. } = self.open_for_writing(home).await?;
+        connection
+            .begin(SHORT_WAIT)
+            .await
+            .map_err(|error| home.problem(error))?;
+        let written = self
+            .write_row_within(connection.as_mut(), caller, home, row)
+            .await;
+        let is_new = self.conclude(connection.as_mut(), home, written).await?;
+        self.deliver_soon(home);
+        Ok(is_new)
+    }
+
+    async fn write_row_within(
+        &self,
+        connection: &mut dyn Connection,
+        caller: &Caller,
+        home: &Managed,
+        row: &InventoryRow,
+    ) -> Result<bool, EngineError> {
+        let read = async {
+            let reply = ask(connection, inventory::all()).await?;
+            let rows = reply.rows.iter().map(inventory::parse);
+            Ok::<Vec<InventoryRow>, DatabaseError>(rows.collect::<Result<_, _>>()?)
+        };
+        let before = read
+            .await
+            .map_err(|error| home.problem(error))?
+            .into_iter()
+            .find(|known| known.database_id == row.database_id);
+        if before.as_ref() == Some(row) {
+            return Ok(false);
+        }
+        let is_new = before.is_none();
+        let mut change = Change::of(home.id());
+        change.records = vec![if is_new {
+            row.insert(Timestamp::now())
+        } else {
+            row.update(Timestamp::now())
+        }];
+        let data = serde_json::json!({
+            "databaseId": row.database_id,
+            "before": before.map(view),
+            "after": view(row.clone()),
+        });
+        change.events = vec![self.draft(EventType::DatabaseChanged, caller, data)];
+        audit::append(connection, change, None)
+            .await
+            .map_err(|error| home.append_problem(error))?;
+        Ok(is_new)
+    }
+}

@@ -1,0 +1,84 @@
+//! Whether dbvc can do its work: asked often, by anybody, also when everything is down.
+
+use std::time::{Duration, Instant};
+
+use crate::database::{Access, DatabaseError, ask};
+use crate::registry::events;
+
+use super::Engine;
+use super::view::{Health, HealthChecks, HealthStatus, RegistryHealth, TrailHealth};
+
+/// How long a probe may take. The probes run side by side, and the whole answer must be there within two seconds.
+const PATIENCE: Duration = Duration::from_millis(1500);
+
+impl Engine {
+    /// Looks at the home database and the archive. Creates nothing: a machine on which nothing was ever done is healthy.
+    ///
+    /// Without the home database nothing works; without the archive events wait for it, and everything else goes on.
+    pub async fn health(&self) -> Health {
+        let ((registry, undelivered), trail) =
+            tokio::join!(self.probe_registry(), self.probe_archive());
+        Health {
+            status: registry.status.max(trail),
+            version: env!("CARGO_PKG_VERSION"),
+            environment: self.options().environment.clone(),
+            // The archive is embedded exactly when nothing else is configured either.
+            mode: if self.archive().source() == "embedded" {
+                "embedded"
+            } else {
+                "azure"
+            },
+            checks: HealthChecks {
+                registry,
+                trail: TrailHealth {
+                    status: trail,
+                    undelivered,
+                },
+            },
+        }
+    }
+
+    async fn probe_registry(&self) -> (RegistryHealth, Option<u64>) {
+        let home = self.home();
+        let begun = Instant::now();
+        let probe = async {
+            let mut connection = home.database.open(Access::Read).await?;
+            let reply = ask(connection.as_mut(), events::count_undelivered()).await?;
+            let count = reply.rows.first().map(|row| row.count("events"));
+            Ok(count.transpose()?.unwrap_or(0))
+        };
+        let undelivered = match tokio::time::timeout(PATIENCE, probe).await {
+            Ok(Ok(undelivered)) => Some(undelivered),
+            // It answers; there is nothing in it yet.
+            Ok(Err(DatabaseError::Absent | DatabaseError::NoRegistry { .. })) => Some(0),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "the home database is not well");
+                None
+            }
+            Err(_) => {
+                tracing::warn!("the home database does not answer in time");
+                None
+            }
+        };
+        let health = match undelivered {
+            Some(_) => RegistryHealth {
+                status: HealthStatus::Healthy,
+                latency_ms: Some(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)),
+            },
+            None => RegistryHealth {
+                status: HealthStatus::Unhealthy,
+                latency_ms: None,
+            },
+        };
+        (health, undelivered)
+    }
+
+    async fn probe_archive(&self) -> HealthStatus {
+        match tokio::time::timeout(PATIENCE, self.archive().ping()).await {
+            Ok(Ok(())) => return HealthStatus::Healthy,
+            Ok(Err(error)) => tracing::warn!(%error, "the archive is not well"),
+            Err(_) => tracing::warn!("the archive does not answer in time"),
+        }
+        HealthStatus::Degraded
+    }
+}
