@@ -27,7 +27,11 @@ const SQL_SERVER_SETTINGS: [&str; 5] = [
 const COSMOS_SETTINGS: [&str; 2] = ["DBVC_COSMOS_CONNECTION_STRING", "DBVC_COSMOS_ENDPOINT"];
 
 /// Any of these says that the process runs in Azure; Core Tools sets none of them (it does set `WEBSITE_HOSTNAME`).
-const AZURE_SIGNS: [&str; 3] = ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "CONTAINER_NAME"];
+const AZURE_SIGNS: [&str; 2] = ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME"];
+
+/// Set on Linux Consumption, but a name that other container platforms use as well: it counts only beside a variable of the
+/// App Service platform, so that a fresh machine with such a variable still has its embedded default.
+const AZURE_CONTAINER_SIGN: &str = "CONTAINER_NAME";
 
 /// The settings of the app. They hold no secret, so they may be shown.
 #[derive(Debug)]
@@ -223,8 +227,13 @@ impl Reader {
     }
 
     fn in_azure(&self) -> bool {
-        AZURE_SIGNS.iter().any(|sign| self.text(sign).is_some())
-            && self.text("AZURE_FUNCTIONS_ENVIRONMENT") != Some("Development")
+        let by_name = AZURE_SIGNS.iter().any(|sign| self.text(sign).is_some());
+        let by_container = self.text(AZURE_CONTAINER_SIGN).is_some()
+            && self
+                .variables
+                .keys()
+                .any(|name| name.starts_with("WEBSITE_"));
+        (by_name || by_container) && self.text("AZURE_FUNCTIONS_ENVIRONMENT") != Some("Development")
     }
 
     /// In Azure nothing may fall back to the embedded engine: what it wrote would be lost with the instance.
@@ -515,6 +524,12 @@ mod tests {
             assert!(!error.to_string().contains("hush"), "{error}");
         }
         assert!(read(&[("UNRELATED", value)]).is_ok());
+    }
+
+    #[test]
+    fn a_containers_name_says_azure_only_beside_a_variable_of_the_platform() {
+        assert!(read(&[("CONTAINER_NAME", "x")]).is_ok());
+        assert!(read(&[("CONTAINER_NAME", "x"), ("WEBSITE_SITE_NAME", "lpa")]).is_err());
     }
 
     const IN_AZURE: (&str, &str) = ("WEBSITE_INSTANCE_ID", "0123");

@@ -77,8 +77,12 @@ fn all_wrong_settings_stand_in_the_same_line() {
 
 #[test]
 fn azure_without_its_services_is_refused() {
-    for sign in ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME", "CONTAINER_NAME"] {
-        let line = refusal(&[(sign, "x"), ("DBVC_ENVIRONMENT", "prod")]);
+    for (sign, also) in [
+        ("WEBSITE_INSTANCE_ID", "WEBSITE_SITE_NAME"),
+        ("WEBSITE_POD_NAME", "WEBSITE_SITE_NAME"),
+        ("CONTAINER_NAME", "WEBSITE_SITE_NAME"),
+    ] {
+        let line = refusal(&[(sign, "x"), (also, "lpa"), ("DBVC_ENVIRONMENT", "prod")]);
         for name in ["SQL_CONNECTION_STRING", "DBVC_COSMOS_CONNECTION_STRING"] {
             assert!(line.contains(name), "{line}");
         }

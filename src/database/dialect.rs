@@ -76,11 +76,13 @@ impl Dialect {
         if let Some(table) = name.strip_prefix("present ") {
             return match self {
                 Self::TransactSql => {
-                    format!("CASE WHEN OBJECT_ID(N'dbo.{table}', N'U') IS NULL THEN 0 ELSE 1 END").into()
+                    format!("CASE WHEN OBJECT_ID(N'dbo.{table}', N'U') IS NULL THEN 0 ELSE 1 END")
+                        .into()
                 }
-                Self::Sqlite => {
-                    format!("(SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = '{table}')").into()
-                }
+                Self::Sqlite => format!(
+                    "(SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = '{table}')"
+                )
+                .into(),
             };
         }
         // A placeholder nobody knows stays as it stands and is refused by the engine; a test renders every statement.

@@ -263,9 +263,7 @@ impl DatabaseRun {
                 .map_err(|error| self.problem(error.into()))?;
             return Err(self.managed.locked(now.as_ref()));
         }
-        let state = self
-            .recover(connection, &lease, seen.held.as_ref())
-            .await;
+        let state = self.recover(connection, &lease, seen.held.as_ref()).await;
         match state {
             Ok(state) => Ok((lease, state)),
             Err(problem) => {

@@ -118,7 +118,10 @@ impl Engine {
     /// Writes up, within the open transaction and under the lock just taken, what dead runs left on this database. Gives
     /// one line for each thing written up. `dead` is who held the lock before; `own_run` is the run that recovers: when it
     /// is itself the dead one, it goes on and is not ended.
-    #[allow(clippy::too_many_arguments, reason = "each says another thing of the one takeover")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each says another thing of the one takeover"
+    )]
     pub(super) async fn write_up(
         &self,
         connection: &mut dyn Connection,
@@ -423,7 +426,9 @@ impl Engine {
             Ok(lines)
         }
         .await;
-        let lines = self.conclude(connection.as_mut(), managed, recovered).await?;
+        let lines = self
+            .conclude(connection.as_mut(), managed, recovered)
+            .await?;
         self.deliver_soon(managed);
         Ok(lines)
     }

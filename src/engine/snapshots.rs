@@ -22,8 +22,8 @@ const PART_BYTES: usize = 1_000_000;
 /// How often a snapshot is taken anew because a run came in between.
 const ATTEMPTS: u32 = 3;
 
-/// Before every moment and every id there can be: where the first page begins.
-const NEWEST: (&str, &str) = ("9999-12-31T23:59:59.999Z", "~");
+/// Sorts behind every id there can be: the first page begins before it.
+const AFTER_EVERY_ID: &str = "~";
 
 /// The schema as it is now, without dbvc's own tables.
 pub(super) async fn live_schema(
@@ -160,12 +160,12 @@ fn continuation(last: &SnapshotHeader) -> String {
     format!("{}_{}", last.captured_at, last.snapshot_id)
 }
 
-fn parse_continuation(text: &str) -> Result<(String, String), EngineError> {
+fn parse_continuation(text: &str) -> Result<(Timestamp, String), EngineError> {
     text.split_once('_')
         .and_then(|(moment, id)| {
             let moment: Timestamp = moment.parse().ok()?;
             let id = uuid::Uuid::parse_str(id).ok()?;
-            Some((moment.to_string(), id.to_string()))
+            Some((moment, id.to_string()))
         })
         .ok_or_else(|| {
             EngineError::Invalid(vec![FieldError::new(
@@ -226,7 +226,7 @@ impl Engine {
         query: &SnapshotQuery,
     ) -> Result<Page<SnapshotHeader>, EngineError> {
         let (before, before_id) = match query.continuation.as_deref() {
-            None => (NEWEST.0.to_owned(), NEWEST.1.to_owned()),
+            None => (Timestamp::LAST, AFTER_EVERY_ID.to_owned()),
             Some(text) => parse_continuation(text)?,
         };
         let mut found = Vec::new();
@@ -234,7 +234,7 @@ impl Engine {
             // One more than asked for tells whether there is another page.
             let page = snapshots::page(
                 managed.id(),
-                &before,
+                before,
                 &before_id,
                 query.limit.saturating_add(1),
             );

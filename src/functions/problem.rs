@@ -77,6 +77,11 @@ macro_rules! codes {
                 match self { $(Self::$variant => $text,)* }
             }
 
+            /// The code that the contract writes so.
+            fn named(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)* _ => None }
+            }
+
             /// The status that the code is answered with.
             pub fn status(self) -> ErrorStatus {
                 match self { $(Self::$variant => ErrorStatus::$status,)* }
@@ -124,36 +129,9 @@ codes! {
 }
 
 impl From<&EngineError> for Code {
+    /// The engine knows the codes, the contract their statuses.
     fn from(error: &EngineError) -> Self {
-        match error {
-            EngineError::Invalid(_) => Self::InvalidRequest,
-            EngineError::WrongEnvironment { .. } => Self::WrongEnvironment,
-            EngineError::UnknownDatabase(_) => Self::UnknownDatabase,
-            EngineError::UnknownMigration { .. } => Self::UnknownMigration,
-            EngineError::UnknownRun(_) => Self::UnknownRun,
-            EngineError::UnknownSnapshot(_) => Self::UnknownSnapshot,
-            EngineError::AlreadyRegistered(_) => Self::AlreadyRegistered,
-            EngineError::DuplicateVersion { .. } => Self::DuplicateVersion,
-            EngineError::ReservedVersion(_) => Self::ReservedVersion,
-            EngineError::OwnMigration(_) | EngineError::Protected(_) => Self::Protected,
-            EngineError::ChecksumMismatch(_) => Self::ChecksumMismatch,
-            EngineError::NotApplied(_) => Self::NotApplied,
-            EngineError::NotLatest { .. } => Self::NotLatest,
-            EngineError::NoDownScript(_) => Self::NoDownScript,
-            EngineError::OutOfOrder(_) => Self::OutOfOrder,
-            EngineError::MissingVariant { .. } => Self::MissingVariant,
-            EngineError::HalfApplied(_) => Self::HalfApplied,
-            EngineError::NotTransactional(_) => Self::NotTransactional,
-            EngineError::Drifted { .. } => Self::Drifted,
-            EngineError::Locked { .. } => Self::Locked,
-            EngineError::ConfirmationRequired(_) => Self::ConfirmationRequired,
-            EngineError::Unavailable { .. }
-            | EngineError::NoEngine { .. }
-            | EngineError::Archive(_) => Self::Unavailable,
-            EngineError::RegistryNewer { .. } => Self::RegistryNewer,
-            EngineError::MigrationFailed(_) => Self::MigrationFailed,
-            EngineError::InRun { problem, .. } => Self::from(problem.as_ref()),
-        }
+        Self::named(error.code()).unwrap_or(Self::Internal)
     }
 }
 
