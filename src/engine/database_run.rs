@@ -263,6 +263,7 @@ impl DatabaseRun {
                 .map_err(|error| self.problem(error.into()))?;
             return Err(self.managed.locked(now.as_ref()));
         }
+        crate::crash_points::reached("taken").await;
         let state = self.recover(connection, &lease, seen.held.as_ref()).await;
         match state {
             Ok(state) => Ok((lease, state)),
@@ -738,8 +739,9 @@ impl DatabaseRun {
             Ok(status) => self.close(&mut ready, status).await,
             Err(problem) => Err(problem),
         };
-        if let Err(problem) = &closed {
-            self.give_up(&mut ready, problem).await;
+        match &closed {
+            Ok(()) => crate::crash_points::reached("plan-closed").await,
+            Err(problem) => self.give_up(&mut ready, problem).await,
         }
         drop(ready);
         self.engine.deliver_soon(&self.managed);

@@ -134,6 +134,7 @@ impl BatchObserver for StepObserver {
         self.live.migration(self.place, |migration| {
             migration.batches.push(report.clone())
         });
+        crate::crash_points::reached_on_thread("batch-ended");
     }
 
     fn stop_requested(&self) -> bool {
