@@ -5,6 +5,7 @@ use crate::registry::runs;
 use crate::script::DatabaseId;
 
 use super::Engine;
+use super::access::last_holder;
 use super::error::EngineError;
 use super::request::Caller;
 use super::view::Run;
@@ -102,6 +103,14 @@ impl Engine {
         match (recorded, live) {
             (_, Some(live)) => Ok(live.view()),
             (Ok(_), None) => self.run_by_id(run_id).await,
+            (Err(EngineError::Locked { .. }), None) => {
+                let home = self.home();
+                let (_, state) = self.read_state(&home).await?;
+                Err(EngineError::Locked {
+                    database: home.id().clone(),
+                    holder: state.lock.as_ref().and_then(last_holder),
+                })
+            }
             (Err(problem), None) => Err(problem),
         }
     }

@@ -6,7 +6,7 @@ use crate::audit::{self, Change, EventType, Head};
 use crate::database::sqlite::SHORT_WAIT;
 use crate::database::{BatchText, Connection, DatabaseError, Statement, ask};
 use crate::registry::executions::{self, Direction, Execution, ExecutionStatus};
-use crate::registry::lock::{self, Holding, Lease, LockRow};
+use crate::registry::lock::{Holding, Lease, LockRow};
 use crate::registry::migrations::{self, AppliedStatus, Definition, MigrationRecord, StatusChange};
 use crate::registry::runs::{self, PlannedStep};
 use crate::registry::state::{self, DatabaseState};
@@ -89,6 +89,9 @@ pub(super) struct Ready {
     /// Whether a snapshot is to be taken even if no script runs: the last run could not.
     snapshot_missing: bool,
 }
+
+/// How often a lock that others took and gave back meanwhile is asked for again. Each time somebody else's run ended.
+const ATTEMPTS: u32 = 20;
 
 /// What is planned for a database.
 #[derive(Default)]
@@ -175,37 +178,47 @@ impl DatabaseRun {
     pub async fn prepare(&self) -> Result<Prepared, EngineError> {
         let Writing {
             mut connection,
-            state,
+            mut state,
         } = self.engine.open_for_writing(&self.managed).await?;
-        if state
-            .lock
-            .as_ref()
-            .and_then(super::access::holder)
-            .is_some()
-        {
-            return Err(self.managed.locked(state.lock.as_ref()));
-        }
-        // What can be said without the lock is said without it; what is done is decided again under it.
-        if !recovery::is_needed(&state) {
-            match self.plan(&state) {
-                Err(problem) => {
-                    self.tell_refusal(connection.as_mut(), &problem).await;
-                    return Err(problem);
-                }
-                Ok(planned) if planned.is_empty() && !snapshot_missing(&state) => {
-                    self.show_plan(&state, &planned, &[]);
-                    let version = state.current_version().map(Version::to_string);
-                    self.live
-                        .database(self.index, |database| database.to_version = version);
-                    return Ok(Prepared::NothingToDo);
-                }
-                Ok(_) => {}
+        let mut attempts = 0;
+        let (lease, state) = loop {
+            attempts += 1;
+            if state
+                .lock
+                .as_ref()
+                .and_then(super::access::holder)
+                .is_some()
+            {
+                return Err(self.managed.locked(state.lock.as_ref()));
             }
-        }
-        let Some(seen) = &state.lock else {
-            return Err(self.managed.locked(None));
+            // What can be said without the lock is said without it; what is done is decided again under it.
+            if !recovery::is_needed(&state) {
+                match self.plan(&state) {
+                    Err(problem) => {
+                        self.tell_refusal(connection.as_mut(), &problem).await;
+                        return Err(problem);
+                    }
+                    Ok(planned) if planned.is_empty() && !snapshot_missing(&state) => {
+                        self.show_plan(&state, &planned, &[]);
+                        let version = state.current_version().map(Version::to_string);
+                        self.live
+                            .database(self.index, |database| database.to_version = version);
+                        return Ok(Prepared::NothingToDo);
+                    }
+                    Ok(_) => {}
+                }
+            }
+            let Some(seen) = &state.lock else {
+                return Err(self.managed.locked(None));
+            };
+            if let Some(locked) = self.lock(connection.as_mut(), seen).await? {
+                break locked;
+            }
+            if attempts == ATTEMPTS {
+                return Err(self.managed.locked(None));
+            }
+            state = self.read(connection.as_mut()).await?;
         };
-        let (lease, state) = self.lock(connection.as_mut(), seen).await?;
         let heartbeat = Heartbeat::start(&self.managed, lease.clone());
         crate::crash_points::reached("locked").await;
         match self.commit_plan(connection.as_mut(), &lease, &state).await {
@@ -236,37 +249,38 @@ impl DatabaseRun {
     ///
     /// The taking stands alone: who is fenced off by it may hold the head of the trail while waiting for the lock row, so
     /// nothing else may be held meanwhile. Any taking and any release since it was seen have moved the token, so that what
-    /// is read afterwards is the state that nobody else can change.
+    /// is read afterwards is the state that nobody else can change. None when others have taken it and given it back since:
+    /// what was seen is no ground for taking it, and nobody holds it.
     async fn lock(
         &self,
         connection: &mut dyn Connection,
         seen: &LockRow,
-    ) -> Result<(Lease, DatabaseState), EngineError> {
+    ) -> Result<Option<(Lease, DatabaseState)>, EngineError> {
         let lease = Lease::after(
             self.managed.id(),
             seen.token,
             &self.engine.inner.instance,
             self.engine.options().lease_seconds,
         );
-        let taken = ask(connection, lease.take(Some(&self.run_id)))
-            .await
-            .map_err(|error| self.problem(error))?;
+        let taken = match ask(connection, lease.take(Some(&self.run_id))).await {
+            Ok(taken) => taken,
+            Err(error) => return Err(self.managed.busy(connection, error).await),
+        };
         if taken.affected != 1 {
-            let reply = ask(connection, lock::read(self.managed.id()))
+            let now = self
+                .managed
+                .lock_row(connection)
                 .await
                 .map_err(|error| self.problem(error))?;
-            let now = reply
-                .rows
-                .first()
-                .map(lock::parse)
-                .transpose()
-                .map_err(|error| self.problem(error.into()))?;
-            return Err(self.managed.locked(now.as_ref()));
+            return match now {
+                Some(now) if now.held.is_none() => Ok(None),
+                now => Err(self.managed.locked(now.as_ref())),
+            };
         }
         crate::crash_points::reached("taken").await;
         let state = self.recover(connection, &lease, seen.held.as_ref()).await;
         match state {
-            Ok(state) => Ok((lease, state)),
+            Ok(state) => Ok(Some((lease, state))),
             Err(problem) => {
                 self.release(connection, &lease).await;
                 Err(problem)
@@ -281,13 +295,7 @@ impl DatabaseRun {
         lease: &Lease,
         dead: Option<&Holding>,
     ) -> Result<DatabaseState, EngineError> {
-        let read = async |connection: &mut dyn Connection| {
-            Ok(state::read(connection, self.managed.id())
-                .await
-                .map_err(|error| self.problem(error))?
-                .unwrap_or_else(DatabaseState::empty))
-        };
-        let state = read(connection).await?;
+        let state = self.read(connection).await?;
         if dead.is_none() && !recovery::is_needed(&state) {
             return Ok(state);
         }
@@ -314,7 +322,14 @@ impl DatabaseRun {
         for line in lines {
             tracing::warn!(database = %self.managed.id(), run = %self.run_id, "{line}");
         }
-        read(connection).await
+        self.read(connection).await
+    }
+
+    async fn read(&self, connection: &mut dyn Connection) -> Result<DatabaseState, EngineError> {
+        Ok(state::read(connection, self.managed.id())
+            .await
+            .map_err(|error| self.problem(error))?
+            .unwrap_or_else(DatabaseState::empty))
     }
 
     /// Gives the lock back, whatever else went wrong.
