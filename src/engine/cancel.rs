@@ -93,15 +93,17 @@ impl Engine {
             return Ok(run);
         }
         let live = self.inner.live.find(run_id);
-        if let Some(live) = &live {
+        let asked = live.as_ref().map(|live| {
             live.cancel();
-        }
+            live.view()
+        });
         // Also on record, so that whoever adopts the run ends it. This instance's own runs have heard it already.
         let recorded = self
             .tell_home(runs::request_cancel(run_id, &caller.executor))
             .await;
-        match (recorded, live) {
-            (_, Some(live)) => Ok(live.view()),
+        match (recorded, asked) {
+            // As it was when it was asked: what becomes of it is there to be polled.
+            (_, Some(run)) => Ok(run),
             (Ok(_), None) => self.run_by_id(run_id).await,
             (Err(EngineError::Locked { .. }), None) => {
                 let home = self.home();
