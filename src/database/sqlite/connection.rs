@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -14,6 +14,9 @@ use super::super::{
 };
 use super::{SHORT_WAIT, introspection, script_run};
 use crate::schema::Schema;
+
+/// Pause between two tries to switch a file to WAL.
+const BETWEEN_SWITCHES: Duration = Duration::from_millis(2);
 
 /// A connection to a SQLite file.
 pub struct SqliteConnection {
@@ -100,7 +103,7 @@ fn open_file(path: &Path, access: Access) -> Result<rusqlite::Connection, Databa
         connection.busy_timeout(SHORT_WAIT)?;
         if access == Access::Write {
             // WAL lets readers read while a script's transaction is open. FULL: what COMMIT reported survives power loss.
-            connection.pragma_update(None, "journal_mode", "wal")?;
+            use_wal(&connection)?;
             connection.pragma_update(None, "synchronous", "full")?;
         } else {
             connection.pragma_update(None, "query_only", true)?;
@@ -111,6 +114,23 @@ fn open_file(path: &Path, access: Access) -> Result<rusqlite::Connection, Databa
         Ok(connection)
     };
     open().map_err(|error| translate(error, PHASE))
+}
+
+/// Switches the file to WAL, where it stays. Two that do this to a new file at once would wait for each other, so that
+/// SQLite refuses one of them at once, whatever its busy timeout: that one asks again.
+fn use_wal(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+    let began = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && began.elapsed() < SHORT_WAIT =>
+            {
+                std::thread::sleep(BETWEEN_SWITCHES);
+            }
+            switched => return switched,
+        }
+    }
 }
 
 /// A driver's error in the words of the seam.
