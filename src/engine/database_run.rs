@@ -868,8 +868,22 @@ impl DatabaseRun {
     /// Ends the work without knowing how the last script ended: the plan stays open, so that whoever comes next writes it
     /// up. The lock is given back if it is still held.
     async fn give_up(&self, ready: &mut Ready, problem: &EngineError) {
-        let (status, note, holder) = problem_of(problem);
+        let (status, mut note, mut holder) = problem_of(problem);
+        let connection = ready.connection.as_mut();
+        if status == RunStatus::Locked && connection.rollback().await.is_ok() {
+            holder = match self.managed.lock_row(connection).await {
+                Ok(Some(now)) => super::access::last_holder(&now),
+                _ => holder,
+            };
+        }
         tracing::error!(database = %self.managed.id(), run = %self.run_id, error = %problem, "the run cannot go on");
+        if status == RunStatus::Locked {
+            note.detail = format!(
+                "another run took {} over while this one could not renew its lock; what this run had done stays, and \
+                 what it was doing was rolled back",
+                self.managed.id()
+            );
+        }
         self.live.database(self.index, |database| {
             database.status = status;
             database.problem = Some(note);
