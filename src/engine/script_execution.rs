@@ -550,6 +550,9 @@ impl Setting<'_> {
             for round in rounds_done..batch.count {
                 if self.live.is_cancelled() {
                     reports.extend(total);
+                    if round > rounds_done {
+                        ended = Some(progress);
+                    }
                     return self
                         .stop(connection, step, attempt, reports, ended, believed, begun)
                         .await;
@@ -672,7 +675,17 @@ impl Setting<'_> {
         begun: bool,
     ) -> Result<Outcome, EngineError> {
         let anything_done = begun || step.resume.is_some();
-        let mut stopped = self.ended(attempt, reports, Vec::new(), ExecutionStatus::Interrupted);
+        // The next run goes on with an up script where this one stopped; no run goes on with a down script.
+        let (status, state) = match step.planned.direction {
+            Direction::Up | Direction::Baseline => {
+                (ExecutionStatus::Interrupted, AppliedStatus::Interrupted)
+            }
+            Direction::Down if anything_done => {
+                (ExecutionStatus::HalfApplied, AppliedStatus::HalfApplied)
+            }
+            Direction::Down => (ExecutionStatus::Interrupted, AppliedStatus::Applied),
+        };
+        let mut stopped = self.ended(attempt, reports, Vec::new(), status);
         stopped.note = Some(if anything_done {
             "the run was cancelled between two batches; what ran before stays applied".to_owned()
         } else {
@@ -688,20 +701,16 @@ impl Setting<'_> {
         } else {
             change.records.push(self.insert(&stopped));
             change.loose.extend(step.resume.as_ref().map(|resume| {
+                // With the batch that it was to go on with: some of its rounds may be done.
                 executions::inherit_progress(
                     &stopped.execution_id,
                     &resume.from_execution,
-                    resume.batch,
+                    resume.batch + 1,
                 )
             }));
             change.events = self.whole_story(&stopped);
         }
         if anything_done {
-            let state = match step.planned.direction {
-                // The next run goes on where this one stopped.
-                Direction::Up | Direction::Baseline => AppliedStatus::Interrupted,
-                Direction::Down => AppliedStatus::HalfApplied,
-            };
             change.either = vec![self.state(step, &stopped, state)];
         }
         change.lease = Some(self.lease);

@@ -109,7 +109,7 @@ statements! {
     BATCH_FAIL = "UPDATE migration_execution_batches SET failed = 1, left_nothing = @P3 \
         WHERE execution_id = @P1 AND batch_index = @P2";
     BATCHES_INHERIT = "INSERT INTO migration_execution_batches (execution_id, batch_index, sha256, rounds, rounds_begun, \
-        rounds_ended, failed, left_nothing) SELECT @P1, batch_index, sha256, rounds, rounds_begun, rounds_ended, 0, 0 \
+        rounds_ended, failed, left_nothing) SELECT @P1, batch_index, sha256, rounds, rounds_begun, rounds_ended, failed, left_nothing \
         FROM migration_execution_batches WHERE execution_id = @P2 AND batch_index < @P3";
 
     SNAPSHOT_INSERT = "INSERT INTO schema_snapshots (snapshot_id, database_id, type, captured_at, captured_by, run_id, \
