@@ -606,20 +606,31 @@ impl DatabaseRun {
         hashes: &[String],
         transactional: bool,
     ) -> Result<Option<Resume>, EngineError> {
-        let progress = ask(connection, executions::progress(execution_id))
+        let replies = connection
+            .exchange(&[
+                executions::progress(execution_id),
+                executions::one(self.managed.id(), execution_id),
+            ])
             .await
-            .map_err(|error| self.problem(error))?
-            .rows
+            .map_err(|error| self.problem(error))?;
+        let rows = |index: usize| replies.get(index).map_or(&[][..], |reply| &reply.rows[..]);
+        let progress = rows(0)
             .iter()
             .map(executions::parse_progress)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| self.problem(error.into()))?;
+        let said_failed = rows(1)
+            .first()
+            .map(executions::parse)
+            .transpose()
+            .map_err(|error| self.problem(error.into()))?
+            .is_some_and(|attempt| attempt.resolved_as.is_some());
         let batches: Vec<(u32, String, u32)> = batches
             .iter()
             .zip(hashes)
             .map(|(batch, hash)| (batch.index, hash.clone(), batch.count))
             .collect();
-        resume_point(execution_id, &progress, &batches, transactional).map_err(|why| {
+        resume_point(execution_id, &progress, &batches, transactional, said_failed).map_err(|why| {
             tracing::warn!(database = %self.managed.id(), migration = %record.migration_id, "{why}");
             EngineError::HalfApplied(vec![record.migration_id.clone()])
         })
