@@ -368,10 +368,13 @@ impl DatabaseRun {
         lease: &Lease,
         state: &DatabaseState,
     ) -> Result<(Vec<Step>, bool), EngineError> {
-        if self.adopting {
-            self.show_former_executions(connection, state).await?;
-        }
-        let planned = self.plan(state)?;
+        let has_failed = self.adopting && self.show_former_executions(connection, state).await?;
+        let planned = if has_failed {
+            // The former instance saw a script fail: nothing may follow it in this run.
+            Planned::default()
+        } else {
+            self.plan(state)?
+        };
         let mut change = Change::of(self.managed.id());
         if !planned.is_empty() {
             self.look_for_drift(connection, state, &mut change).await?;
@@ -581,6 +584,8 @@ impl DatabaseRun {
                 direction,
                 checksum,
                 transactional,
+                executor: self.caller.executor.clone(),
+                principal: self.caller.principal.clone(),
             },
             batches: batches.map(Arc::from),
             hashes,
@@ -685,33 +690,34 @@ impl DatabaseRun {
         change.events.push(event);
     }
 
-    /// Puts into the run object what a former instance of the run did, in place of what it had planned.
+    /// Puts into the run object what a former instance of the run did, in place of what it had planned. Says whether a
+    /// script failed; what it had planned to follow is then skipped.
     async fn show_former_executions(
         &self,
         connection: &mut dyn Connection,
         state: &DatabaseState,
-    ) -> Result<(), EngineError> {
+    ) -> Result<bool, EngineError> {
         let executed = self
             .engine
             .executions_of(connection, &self.managed, &self.run_id)
             .await?;
-        let shown = executed
-            .iter()
-            .map(|execution| RunMigration {
-                migration_id: execution.migration_id.clone(),
-                version: version_of(state, &execution.migration_id),
-                execution_id: Some(execution.execution_id.clone()),
-                status: execution.status.into(),
-                duration_ms: execution.duration_ms,
-                batches: execution.batches.clone(),
-                errors: execution.errors.clone(),
-                note: execution.note.clone(),
-                warnings: Vec::new(),
-            })
-            .collect();
-        self.live
-            .database(self.index, |database| database.migrations = shown);
-        Ok(())
+        let has_failed = executed.iter().any(|execution| {
+            matches!(
+                execution.status,
+                ExecutionStatus::Failed | ExecutionStatus::HalfApplied
+            )
+        });
+        self.live.database(self.index, |database| {
+            if has_failed {
+                recovery::bring_up_to_date(database, state, &executed);
+            } else {
+                database.migrations = executed
+                    .iter()
+                    .map(|execution| recovery::shown(execution, state))
+                    .collect();
+            }
+        });
+        Ok(has_failed)
     }
 
     /// Puts the plan into the run object, behind what a former instance did.
@@ -802,7 +808,10 @@ impl DatabaseRun {
             }
         }
         Ok(if ready.steps.is_empty() && !ready.baselined {
-            RunStatus::NothingToDo
+            // What the former instance did counts as done by the run.
+            self.live
+                .database(self.index, |database| recovery::adopted_status(database))
+                .unwrap_or(RunStatus::NothingToDo)
         } else {
             RunStatus::Succeeded
         })

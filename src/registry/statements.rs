@@ -158,13 +158,15 @@ statements! {
         ORDER BY token";
 
     RUN_INSERT = "INSERT INTO migration_runs (run_id, kind, database_id, environment, executor, principal, request, \
-        status, owner, expires_at, started_at, finished_at, progress) VALUES (@P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, \
-        @P9, {now+@P10}, @P11, @P12, @P13)";
+        status, owner, expires_at, started_at, finished_at, progress) SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, \
+        @P9, {now+@P10}, @P11, @P12, @P13 WHERE NOT EXISTS (SELECT 1 FROM migration_runs {hold} WHERE run_id = @P1)";
     RUN_PROGRESS = "UPDATE migration_runs SET progress = @P3, expires_at = {now+@P4} \
         WHERE run_id = @P1 AND owner = @P2 AND status IN ('queued', 'running')";
     RUN_RENEW = "UPDATE migration_runs SET expires_at = {now+@P3} WHERE run_id = @P1 AND owner = @P2";
-    RUN_END = "UPDATE migration_runs SET status = @P2, finished_at = @P3, progress = @P4, owner = NULL, expires_at = NULL \
-        WHERE run_id = @P1 AND status IN ('queued', 'running')";
+    RUN_END = "UPDATE migration_runs SET status = @P3, finished_at = @P4, progress = @P5, owner = NULL, expires_at = NULL \
+        WHERE run_id = @P1 AND owner = @P2 AND status IN ('queued', 'running')";
+    RUN_END_OF_DEAD = "UPDATE migration_runs SET status = @P2, finished_at = @P3, progress = @P4, owner = NULL, \
+        expires_at = NULL WHERE run_id = @P1 AND status IN ('queued', 'running')";
     RUN_ADOPT = "UPDATE migration_runs SET owner = @P2, expires_at = {now+@P3} \
         WHERE run_id = @P1 AND status IN ('queued', 'running') AND expires_at <= {now}";
     RUN_CANCEL = "UPDATE migration_runs SET cancel_requested_by = @P2 \
