@@ -1,10 +1,11 @@
 -- dbvc's own tables, in T-SQL. The SQLite variant, V100__version_control_schema.sqlite.sql, has the same tables and columns;
 -- dbvc's statements are written once for both, so the two are changed together.
 --
+-- They stand in dbo whoever makes them: in another user's default schema a second registry would be made beside them.
 -- Times are UTC with milliseconds, ids are made by dbvc. Key columns compare by code point, as SQLite does.
 
 -- The databases that dbvc manages. Only the home database's copy is used.
-CREATE TABLE db_inventory (
+CREATE TABLE dbo.db_inventory (
     database_id    NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,
     type           NVARCHAR(20) COLLATE Latin1_General_100_BIN2 NOT NULL CHECK (type IN ('sql', 'cosmos')),
     engine         NVARCHAR(20) COLLATE Latin1_General_100_BIN2 NOT NULL CHECK (engine IN ('sql-server', 'sqlite', 'cosmos')),
@@ -19,7 +20,7 @@ CREATE TABLE db_inventory (
 
 -- The definitions of migrations. A withdrawn one stays; its version is free again.
 -- revision grows with every change, archived_revision follows when the copy in the archive does.
-CREATE TABLE migration_registry (
+CREATE TABLE dbo.migration_registry (
     database_id        NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL,
     migration_id       NVARCHAR(300) COLLATE Latin1_General_100_BIN2 NOT NULL,
     version            NVARCHAR(304) NULL,
@@ -27,7 +28,7 @@ CREATE TABLE migration_registry (
     name               NVARCHAR(200) NOT NULL,
     description        NVARCHAR(MAX) NULL,
     author             NVARCHAR(400) NOT NULL,
-    file_name          NVARCHAR(260) NULL,
+    file_name          NVARCHAR(400) NULL,
     up_script          NVARCHAR(MAX) NOT NULL,
     up_checksum        NVARCHAR(80) COLLATE Latin1_General_100_BIN2 NOT NULL,
     down_script        NVARCHAR(MAX) NULL,
@@ -41,11 +42,11 @@ CREATE TABLE migration_registry (
 );
 
 CREATE UNIQUE INDEX ux_migration_registry_version
-    ON migration_registry (database_id, version_key)
+    ON dbo.migration_registry (database_id, version_key)
     WHERE version_key IS NOT NULL AND withdrawn_at IS NULL;
 
 -- Every attempt to apply or roll back a migration. ordinal orders the attempts of one database.
-CREATE TABLE migration_execution_history (
+CREATE TABLE dbo.migration_execution_history (
     execution_id   NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,
     database_id    NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL,
     migration_id   NVARCHAR(300) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -69,15 +70,18 @@ CREATE TABLE migration_execution_history (
 );
 
 CREATE INDEX ix_migration_execution_history_migration
-    ON migration_execution_history (database_id, migration_id, ordinal);
+    ON dbo.migration_execution_history (database_id, migration_id, ordinal);
 CREATE INDEX ix_migration_execution_history_ordinal
-    ON migration_execution_history (database_id, ordinal);
+    ON dbo.migration_execution_history (database_id, ordinal);
 CREATE INDEX ix_migration_execution_history_run
-    ON migration_execution_history (run_id);
+    ON dbo.migration_execution_history (run_id);
+CREATE INDEX ix_migration_execution_history_running
+    ON dbo.migration_execution_history (database_id, ordinal)
+    WHERE status = 'running';
 
 -- Progress of scripts that run without a transaction: begun is written before a round of a batch is sent, ended after it.
-CREATE TABLE migration_execution_batches (
-    execution_id   NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL REFERENCES migration_execution_history (execution_id),
+CREATE TABLE dbo.migration_execution_batches (
+    execution_id   NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL REFERENCES dbo.migration_execution_history (execution_id),
     batch_index    INT NOT NULL,
     sha256         NVARCHAR(64) COLLATE Latin1_General_100_BIN2 NOT NULL,
     rounds         INT NOT NULL,
@@ -89,7 +93,7 @@ CREATE TABLE migration_execution_batches (
 );
 
 -- What a migration's state is now. No row means: never attempted.
-CREATE TABLE migration_applied_status (
+CREATE TABLE dbo.migration_applied_status (
     database_id   NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL,
     migration_id  NVARCHAR(300) COLLATE Latin1_General_100_BIN2 NOT NULL,
     status        NVARCHAR(20) COLLATE Latin1_General_100_BIN2 NOT NULL CHECK (status IN ('applied', 'failed', 'half-applied', 'rolled-back', 'interrupted')),
@@ -100,11 +104,11 @@ CREATE TABLE migration_applied_status (
     changed_at    DATETIMEOFFSET(3) NOT NULL,
     duration_ms   BIGINT NOT NULL,
     PRIMARY KEY (database_id, migration_id),
-    FOREIGN KEY (database_id, migration_id) REFERENCES migration_registry (database_id, migration_id)
+    FOREIGN KEY (database_id, migration_id) REFERENCES dbo.migration_registry (database_id, migration_id)
 );
 
 -- Headers of snapshots; their content is in the archive. covers: every execution up to this ordinal is in the snapshot.
-CREATE TABLE schema_snapshots (
+CREATE TABLE dbo.schema_snapshots (
     snapshot_id    NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,
     database_id    NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL,
     type           NVARCHAR(20) COLLATE Latin1_General_100_BIN2 NOT NULL CHECK (type IN ('baseline', 'manual', 'post-migration', 'scheduled')),
@@ -121,18 +125,18 @@ CREATE TABLE schema_snapshots (
 );
 
 CREATE INDEX ix_schema_snapshots_database
-    ON schema_snapshots (database_id, covers);
+    ON dbo.schema_snapshots (database_id, covers);
 
 -- Content of snapshots that the archive does not have yet.
-CREATE TABLE schema_snapshot_parts (
-    snapshot_id  NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL REFERENCES schema_snapshots (snapshot_id),
+CREATE TABLE dbo.schema_snapshot_parts (
+    snapshot_id  NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL REFERENCES dbo.schema_snapshots (snapshot_id),
     part         INT NOT NULL,
     content      NVARCHAR(MAX) NOT NULL,
     PRIMARY KEY (snapshot_id, part)
 );
 
--- Who may change a database. token grows with every taking, and fences whoever held the lock before.
-CREATE TABLE migration_locks (
+-- Who may change a database. token grows with every taking and every giving back, and fences whoever held the lock before.
+CREATE TABLE dbo.migration_locks (
     database_id   NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,
     token         BIGINT NOT NULL,
     owner         NVARCHAR(400) COLLATE Latin1_General_100_BIN2 NULL,
@@ -144,21 +148,24 @@ CREATE TABLE migration_locks (
 );
 
 -- What a run is going to execute on this database, committed before the first script. token is that of its lock.
-CREATE TABLE migration_run_plans (
+CREATE TABLE dbo.migration_run_plans (
     database_id  NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL,
     token        BIGINT NOT NULL,
     run_id       NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL,
-    steps         NVARCHAR(MAX) NOT NULL,
+    steps        NVARCHAR(MAX) NOT NULL,
     created_at   DATETIMEOFFSET(3) NOT NULL,
     closed_at    DATETIMEOFFSET(3) NULL,
     PRIMARY KEY (database_id, token)
 );
 
 CREATE INDEX ix_migration_run_plans_run
-    ON migration_run_plans (run_id);
+    ON dbo.migration_run_plans (run_id);
+CREATE INDEX ix_migration_run_plans_open
+    ON dbo.migration_run_plans (database_id, token)
+    WHERE closed_at IS NULL;
 
 -- The runs. Only the home database's copy is used.
-CREATE TABLE migration_runs (
+CREATE TABLE dbo.migration_runs (
     run_id               NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,
     kind                 NVARCHAR(10) COLLATE Latin1_General_100_BIN2 NOT NULL CHECK (kind IN ('run', 'rollback')),
     database_id          NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -178,13 +185,13 @@ CREATE TABLE migration_runs (
 );
 
 CREATE INDEX ix_migration_runs_started
-    ON migration_runs (started_at, run_id);
+    ON dbo.migration_runs (started_at, run_id);
 CREATE INDEX ix_migration_runs_status
-    ON migration_runs (status, expires_at);
+    ON dbo.migration_runs (status, expires_at);
 
 -- The audit trail, and the outbox of its delivery: delivered_at is empty until the archive has the event.
-CREATE TABLE audit_events (
-    event_id       NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,
+CREATE TABLE dbo.audit_events (
+    event_id       NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY NONCLUSTERED,
     database_id    NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL,
     sequence       BIGINT NOT NULL,
     migration_id   NVARCHAR(300) COLLATE Latin1_General_100_BIN2 NULL,
@@ -201,14 +208,15 @@ CREATE TABLE audit_events (
     delivered_at   DATETIMEOFFSET(3) NULL
 );
 
-CREATE UNIQUE INDEX ux_audit_events_sequence
-    ON audit_events (database_id, sequence);
+-- The trail is always read in this order, with its data.
+CREATE UNIQUE CLUSTERED INDEX ux_audit_events_sequence
+    ON dbo.audit_events (database_id, sequence);
 CREATE INDEX ix_audit_events_undelivered
-    ON audit_events (database_id, sequence)
+    ON dbo.audit_events (database_id, sequence)
     WHERE delivered_at IS NULL;
 
 -- The newest event of each database.
-CREATE TABLE trail_heads (
+CREATE TABLE dbo.trail_heads (
     database_id  NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,
     sequence     BIGINT NOT NULL,
     hash         NVARCHAR(80) COLLATE Latin1_General_100_BIN2 NOT NULL

@@ -74,6 +74,9 @@ CREATE INDEX ix_migration_execution_history_ordinal
     ON migration_execution_history (database_id, ordinal);
 CREATE INDEX ix_migration_execution_history_run
     ON migration_execution_history (run_id);
+CREATE INDEX ix_migration_execution_history_running
+    ON migration_execution_history (database_id, ordinal)
+    WHERE status = 'running';
 
 -- Progress of scripts that run without a transaction: begun is written before a round of a batch is sent, ended after it.
 CREATE TABLE migration_execution_batches (
@@ -131,7 +134,7 @@ CREATE TABLE schema_snapshot_parts (
     PRIMARY KEY (snapshot_id, part)
 );
 
--- Who may change a database. token grows with every taking, and fences whoever held the lock before.
+-- Who may change a database. token grows with every taking and every giving back, and fences whoever held the lock before.
 CREATE TABLE migration_locks (
     database_id   TEXT NOT NULL PRIMARY KEY,
     token         INTEGER NOT NULL,
@@ -156,6 +159,9 @@ CREATE TABLE migration_run_plans (
 
 CREATE INDEX ix_migration_run_plans_run
     ON migration_run_plans (run_id);
+CREATE INDEX ix_migration_run_plans_open
+    ON migration_run_plans (database_id, token)
+    WHERE closed_at IS NULL;
 
 -- The runs. Only the home database's copy is used.
 CREATE TABLE migration_runs (

@@ -12,6 +12,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub struct Timestamp(jiff::Timestamp);
 
 impl Timestamp {
+    /// The first moment that every engine can hold: the beginning of the year 1.
+    pub const FIRST: Self = Self(jiff::Timestamp::constant(-62_135_596_800, 0));
+
+    /// The last moment that every engine can hold, to the millisecond.
+    pub const LAST: Self = Self(jiff::Timestamp::constant(253_402_207_199, 999_000_000));
+
     /// The moment by this machine's clock. Who holds a lock is never decided by it: see `Dialect`.
     pub fn now() -> Self {
         Self::from_millis(jiff::Timestamp::now().as_millisecond())

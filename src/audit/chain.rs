@@ -37,7 +37,10 @@ impl std::fmt::Display for ChainFault {
             Self::Missing(from, to) if from == to => write!(f, "event {from} was removed"),
             Self::Missing(from, to) => write!(f, "events {from} to {to} were removed"),
             Self::Unlinked(sequence) => {
-                write!(f, "event {sequence} does not follow the one before it: the order was changed, or an event replaced")
+                write!(
+                    f,
+                    "event {sequence} does not follow the one before it: the order was changed, or an event replaced"
+                )
             }
             Self::Tail { newest, head } => write!(
                 f,
@@ -62,11 +65,12 @@ impl ChainCheck {
             self.faults
                 .push(ChainFault::Missing(expected, link.sequence - 1));
         }
-        let linked = |event: &Event| {
-            event.previous_hash.as_deref().unwrap_or_default() == self.newest.hash
-        };
+        let linked =
+            |event: &Event| event.previous_hash.as_deref().unwrap_or_default() == self.newest.hash;
         match &link.event {
-            Some(event) if event.sequence == link.sequence && event.computed_hash() == event.hash => {
+            Some(event)
+                if event.sequence == link.sequence && event.computed_hash() == event.hash =>
+            {
                 // After a gap the link cannot be right, and the gap has been told.
                 if link.sequence <= expected && !linked(event) {
                     self.faults.push(ChainFault::Unlinked(link.sequence));

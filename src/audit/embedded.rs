@@ -17,13 +17,19 @@ const FILE: &str = "_version-control.sqlite";
 
 /// The tables carry the names of the containers that they stand for; a document is kept whole, as JSON text.
 const TABLES: [Sql; 4] = [
-    Sql("CREATE TABLE IF NOT EXISTS \"change-events\" (id TEXT NOT NULL PRIMARY KEY, database_id TEXT NOT NULL, \
-         sequence INTEGER NOT NULL, migration_id TEXT, type TEXT NOT NULL, at TEXT NOT NULL, document TEXT NOT NULL)"),
+    Sql(
+        "CREATE TABLE IF NOT EXISTS \"change-events\" (id TEXT NOT NULL PRIMARY KEY, database_id TEXT NOT NULL, \
+         sequence INTEGER NOT NULL, migration_id TEXT, type TEXT NOT NULL, at TEXT NOT NULL, document TEXT NOT NULL)",
+    ),
     Sql("CREATE INDEX IF NOT EXISTS ix_change_events ON \"change-events\" (database_id, sequence)"),
-    Sql("CREATE TABLE IF NOT EXISTS \"schema-snapshots\" (id TEXT NOT NULL PRIMARY KEY, database_id TEXT NOT NULL, \
-         document TEXT NOT NULL)"),
-    Sql("CREATE TABLE IF NOT EXISTS migrations (database_id TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, \
-         document TEXT NOT NULL, PRIMARY KEY (database_id, id))"),
+    Sql(
+        "CREATE TABLE IF NOT EXISTS \"schema-snapshots\" (id TEXT NOT NULL PRIMARY KEY, database_id TEXT NOT NULL, \
+         document TEXT NOT NULL)",
+    ),
+    Sql(
+        "CREATE TABLE IF NOT EXISTS migrations (database_id TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, \
+         document TEXT NOT NULL, PRIMARY KEY (database_id, id))",
+    ),
 ];
 const EVENT_ADD: Sql = Sql(
     "INSERT INTO \"change-events\" (id, database_id, sequence, migration_id, type, at, document) \
@@ -49,7 +55,8 @@ const MIGRATION_ADD: Sql = Sql(
     "INSERT INTO migrations (database_id, id, revision, document) SELECT @P1, @P2, @P3, @P4 \
      WHERE NOT EXISTS (SELECT 1 FROM migrations WHERE database_id = @P1 AND id = @P2)",
 );
-const MIGRATIONS_ALL: Sql = Sql("SELECT document FROM migrations WHERE database_id = @P1 ORDER BY id");
+const MIGRATIONS_ALL: Sql =
+    Sql("SELECT document FROM migrations WHERE database_id = @P1 ORDER BY id");
 
 /// The archive of the embedded mode.
 #[derive(Debug, Clone)]
@@ -108,7 +115,11 @@ impl EmbeddedArchive {
         work.await.map_err(failed(phase))
     }
 
-    async fn read(&self, statement: Statement, phase: &'static str) -> Result<Vec<Row>, ArchiveError> {
+    async fn read(
+        &self,
+        statement: Statement,
+        phase: &'static str,
+    ) -> Result<Vec<Row>, ArchiveError> {
         let work = async {
             let mut connection = self.file.open(Access::Read).await?;
             crate::database::ask(connection.as_mut(), statement).await
@@ -129,9 +140,12 @@ impl Archive for EmbeddedArchive {
     }
 
     async fn ping(&self) -> Result<(), ArchiveError> {
-        self.read(Sql("SELECT 1 AS one").bind([]), "looking whether the archive answers")
-            .await
-            .map(|_| ())
+        self.read(
+            Sql("SELECT 1 AS one").bind([]),
+            "looking whether the archive answers",
+        )
+        .await
+        .map(|_| ())
     }
 
     async fn add_events(&self, events: &[Event]) -> Result<(), ArchiveError> {
@@ -160,9 +174,10 @@ impl Archive for EmbeddedArchive {
         limit: u32,
     ) -> Result<Vec<Event>, ArchiveError> {
         const PHASE: &str = "reading events";
-        let since = filter
-            .since
-            .map_or_else(|| "0001-01-01T00:00:00.000Z".to_owned(), |since: Timestamp| since.to_string());
+        let since = filter.since.map_or_else(
+            || "0001-01-01T00:00:00.000Z".to_owned(),
+            |since: Timestamp| since.to_string(),
+        );
         let statement = EVENTS_PAGE.bind([
             database.as_str().into(),
             number(filter.before.unwrap_or(u64::MAX)).into(),
@@ -185,11 +200,8 @@ impl Archive for EmbeddedArchive {
         limit: u32,
     ) -> Result<Vec<super::chain::Link>, ArchiveError> {
         const PHASE: &str = "reading the chain of events";
-        let statement = EVENTS_CHAIN.bind([
-            database.as_str().into(),
-            number(after).into(),
-            limit.into(),
-        ]);
+        let statement =
+            EVENTS_CHAIN.bind([database.as_str().into(), number(after).into(), limit.into()]);
         self.read(statement, PHASE)
             .await?
             .iter()
@@ -242,7 +254,10 @@ impl Archive for EmbeddedArchive {
                 let remove = MIGRATION_REMOVE.bind([database, id, revision]);
                 let (database, id, revision) = key();
                 let text = serde_json::to_string(migration).unwrap_or_default();
-                [remove, MIGRATION_ADD.bind([database, id, revision, text.into()])]
+                [
+                    remove,
+                    MIGRATION_ADD.bind([database, id, revision, text.into()]),
+                ]
             })
             .collect();
         self.write(statements, "copying migrations").await

@@ -100,7 +100,9 @@ impl EventType {
 
 /// A text that is no event type.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be one of registered, reregistered, withdrawn, started, completed, failed, rolled-back, interrupted, resolved, baselined, lock-taken-over, refused, snapshot-captured, drift-detected, integrity-fixed, database-changed")]
+#[error(
+    "must be one of registered, reregistered, withdrawn, started, completed, failed, rolled-back, interrupted, resolved, baselined, lock-taken-over, refused, snapshot-captured, drift-detected, integrity-fixed, database-changed"
+)]
 pub struct EventTypeError;
 
 impl std::str::FromStr for EventType {
@@ -279,7 +281,12 @@ mod tests {
 
     #[test]
     fn the_hash_is_that_of_the_contracts_rule() {
-        let mut event = Event::seal(draft(serde_json::json!({"b": 1, "a": "ä"})), &database(), 1, None);
+        let mut event = Event::seal(
+            draft(serde_json::json!({"b": 1, "a": "ä"})),
+            &database(),
+            1,
+            None,
+        );
         event.id = "00000000-0000-7000-8000-000000000000".to_owned();
         // Computed with another implementation of RFC 8785.
         let canonical = concat!(

@@ -103,7 +103,10 @@ async fn deliver_events(
             event: from_row(&row),
         });
     }
-    let deliverable: Vec<_> = waiting.iter().filter_map(|link| link.event.clone()).collect();
+    let deliverable: Vec<_> = waiting
+        .iter()
+        .filter_map(|link| link.event.clone())
+        .collect();
     if deliverable.is_empty() {
         return Ok(0);
     }
@@ -136,13 +139,21 @@ async fn deliver_snapshots(
     database_id: &DatabaseId,
     archive: &dyn Archive,
 ) -> Result<usize, DeliveryError> {
-    let headers = rows(connection, snapshots::unarchived(database_id, SNAPSHOTS_AT_ONCE)).await?;
+    let headers = rows(
+        connection,
+        snapshots::unarchived(database_id, SNAPSHOTS_AT_ONCE),
+    )
+    .await?;
     let delivered = headers.len();
     for row in headers {
         let header = snapshots::parse(&row).map_err(DatabaseError::from)?;
         let mut parts = Vec::new();
         for part in rows(connection, snapshots::staged_parts(&header.snapshot_id)).await? {
-            parts.push(part.text("content").map_err(DatabaseError::from)?.to_owned());
+            parts.push(
+                part.text("content")
+                    .map_err(DatabaseError::from)?
+                    .to_owned(),
+            );
         }
         let snapshot = ArchivedSnapshot {
             snapshot_id: header.snapshot_id.clone(),

@@ -1,6 +1,6 @@
 //! Writing to the trail: events enter their chain in the transaction of the change that they tell of.
 
-use crate::database::{Connection, DatabaseError, Reply, Statement};
+use crate::database::{Connection, DatabaseError, Reply, Statement, ask};
 use crate::registry::events::{self, EventRow};
 use crate::registry::lock::Lease;
 use crate::script::DatabaseId;
@@ -80,7 +80,7 @@ pub async fn append(
 ) -> Result<Head, AppendError> {
     let mut head = match believed {
         Some(head) => head.clone(),
-        None => read_head(connection, change.database_id).await?,
+        None => read_head(connection, events::read_head(change.database_id)).await?,
     };
     let exactly_one = change.records.len();
     let pairs = change.either.len();
@@ -98,7 +98,10 @@ pub async fn append(
                 (head.sequence, &head.hash),
                 (next.sequence, &next.hash),
             ));
-            statements.extend(rows.iter().map(|row| row.insert((next.sequence, &next.hash))));
+            statements.extend(
+                rows.iter()
+                    .map(|row| row.insert((next.sequence, &next.hash))),
+            );
         }
         statements.extend(change.lease.map(Lease::renew));
         let replies = connection.exchange(&statements).await?;
@@ -114,7 +117,9 @@ pub async fn append(
         if rows.is_empty() || replies.get(recorded).map(|reply| reply.affected) == Some(1) {
             return Ok(next);
         }
-        head = read_head(connection, change.database_id).await?;
+        // Held from now on, so that the next try is the last; after the records, so that every writer takes its locks in one
+        // order.
+        head = read_head(connection, events::hold_head(change.database_id)).await?;
     }
     Err(DatabaseError::Busy {
         phase: "appending to the trail",
@@ -158,13 +163,13 @@ fn seal(database_id: &DatabaseId, head: &Head, drafts: &[EventDraft]) -> (Vec<Ev
 
 async fn read_head(
     connection: &mut dyn Connection,
-    database_id: &DatabaseId,
+    read: Statement,
 ) -> Result<Head, DatabaseError> {
-    let replies = connection.exchange(&[events::read_head(database_id)]).await?;
-    let Some(row) = replies.first().and_then(|reply| reply.rows.first()) else {
+    let reply = ask(connection, read).await?;
+    let Some(row) = reply.rows.first() else {
         return Err(DatabaseError::Refused {
             phase: "reading the head of the trail",
-            message: format!("there is no head for {database_id}"),
+            message: "the database has no head".to_owned(),
         });
     };
     Ok(Head {

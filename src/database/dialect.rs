@@ -8,7 +8,8 @@
 //! | `{now}` | the moment by the server's clock |
 //! | `{now+@P3}` | the moment `@P3` seconds later, by the server's clock |
 //! | `{page @P2}` | at the end of an ordered SELECT: the first `@P2` rows only |
-//! | `{hold}` | after a table's name: lock the rows read until the transaction ends |
+//! | `{hold}` | after a table's name: lock the rows read, or the place where they would be, until the transaction ends |
+//! | `{present t}` | 1 if dbvc's table `t` is there, else 0 |
 
 use std::borrow::Cow;
 
@@ -57,9 +58,10 @@ impl Dialect {
         }
         if let Some(seconds) = name.strip_prefix("now+") {
             return match self {
-                Self::TransactSql => {
-                    format!("DATEADD(SECOND, {seconds}, CAST(SYSUTCDATETIME() AS DATETIMEOFFSET(3)))").into()
-                }
+                Self::TransactSql => format!(
+                    "DATEADD(SECOND, {seconds}, CAST(SYSUTCDATETIME() AS DATETIMEOFFSET(3)))"
+                )
+                .into(),
                 Self::Sqlite => {
                     format!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now', {seconds} || ' seconds')").into()
                 }
@@ -69,6 +71,18 @@ impl Dialect {
             return match self {
                 Self::TransactSql => format!("OFFSET 0 ROWS FETCH NEXT {rows} ROWS ONLY").into(),
                 Self::Sqlite => format!("LIMIT {rows}").into(),
+            };
+        }
+        if let Some(table) = name.strip_prefix("present ") {
+            return match self {
+                Self::TransactSql => {
+                    format!("CASE WHEN OBJECT_ID(N'dbo.{table}', N'U') IS NULL THEN 0 ELSE 1 END")
+                        .into()
+                }
+                Self::Sqlite => format!(
+                    "(SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = '{table}')"
+                )
+                .into(),
             };
         }
         // A placeholder nobody knows stays as it stands and is refused by the engine; a test renders every statement.
@@ -105,7 +119,8 @@ mod tests {
 
     #[test]
     fn fills_in_the_servers_clock_and_a_page() {
-        let template = "SELECT a FROM t {hold} WHERE x < {now} AND y > {now+@P2} ORDER BY a {page @P1}";
+        let template =
+            "SELECT a FROM t {hold} WHERE x < {now} AND y > {now+@P2} ORDER BY a {page @P1}";
         assert_eq!(
             Dialect::Sqlite.render(template),
             "SELECT a FROM t  WHERE x < strftime('%Y-%m-%dT%H:%M:%fZ', 'now') \

@@ -76,6 +76,13 @@ pub enum DatabaseError {
     /// A registry table did not hold what dbvc writes there.
     #[error(transparent)]
     Column(#[from] ColumnError),
+    /// A row with the same key is there: somebody else added it between dbvc's look and its write. The transaction is
+    /// rolled back.
+    #[error("another writer added the same at the same time: {message}")]
+    Duplicate {
+        /// The server's words.
+        message: String,
+    },
     /// The server refused one of dbvc's own statements.
     #[error("the database refused a statement of dbvc while {phase}: {message}")]
     Refused {
@@ -129,6 +136,20 @@ pub trait Connection: Send {
     ///
     /// Outside a transaction each statement stands for itself; on a connection opened for reading they see one state.
     async fn exchange(&mut self, statements: &[Statement]) -> Result<Vec<Reply>, DatabaseError>;
+
+    /// Keeps off every other instance that asks for the same name, waiting at most `wait` for it, until
+    /// [`Connection::admit_others`] or the end of the connection; not in a transaction. Who waits too long gets
+    /// [`DatabaseError::Busy`].
+    ///
+    /// On SQLite the write transaction does this, so that there is nothing to do.
+    async fn exclude_others(&mut self, _name: &str, _wait: Duration) -> Result<(), DatabaseError> {
+        Ok(())
+    }
+
+    /// Undoes [`Connection::exclude_others`].
+    async fn admit_others(&mut self, _name: &str) -> Result<(), DatabaseError> {
+        Ok(())
+    }
 
     /// Begins a write transaction, waiting at most `wait` for other writers.
     ///

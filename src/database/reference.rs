@@ -30,10 +30,14 @@ pub enum ReferenceError {
     )]
     Form,
     /// A variable outside the two families.
-    #[error("only environment variables whose names begin with SQL_ or DBVC_CONN_ can be referred to")]
+    #[error(
+        "only environment variables whose names begin with SQL_ or DBVC_CONN_ can be referred to"
+    )]
     Variable,
     /// A host outside the limits.
-    #[error("{0} is not an allowed host; allowed are *.database.windows.net and *.documents.azure.com, others by DBVC_ALLOWED_HOSTS")]
+    #[error(
+        "{0} is not an allowed host; allowed are *.database.windows.net and *.documents.azure.com, others by DBVC_ALLOWED_HOSTS"
+    )]
     Host(String),
 }
 

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::time::Timestamp;
 
-/// A parameter or a column value. The registry needs no other kinds: times travel as RFC 3339 text, flags as 0 and 1.
+/// A parameter or a column value. The registry needs no other kinds: flags travel as 0 and 1. A moment is a kind of its own
+/// as a parameter only, because T-SQL wants to know its type; every engine answers with its RFC 3339 text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// SQL NULL.
@@ -14,6 +15,8 @@ pub enum Value {
     Integer(i64),
     /// Text of any length.
     Text(String),
+    /// A moment; only ever a parameter.
+    Time(Timestamp),
 }
 
 impl From<i64> for Value {
@@ -54,7 +57,7 @@ impl From<&String> for Value {
 
 impl From<Timestamp> for Value {
     fn from(value: Timestamp) -> Self {
-        Self::Text(value.to_string())
+        Self::Time(value)
     }
 }
 
@@ -100,6 +103,7 @@ impl Row {
             Some(Value::Null) => "NULL".to_owned(),
             Some(Value::Integer(number)) => format!("the number {number}"),
             Some(Value::Text(_)) => "another text".to_owned(),
+            Some(Value::Time(_)) => "a moment that is no text".to_owned(),
         };
         ColumnError {
             column: column.to_owned(),
@@ -170,10 +174,7 @@ impl Row {
         expected: &'static str,
     ) -> Result<Option<T>, ColumnError> {
         self.optional_text(column)?
-            .map(|text| {
-                text.parse()
-                    .map_err(|_| self.mismatch(column, expected))
-            })
+            .map(|text| text.parse().map_err(|_| self.mismatch(column, expected)))
             .transpose()
     }
 
@@ -193,6 +194,7 @@ impl fmt::Display for Value {
             Self::Null => f.write_str("NULL"),
             Self::Integer(number) => number.fmt(f),
             Self::Text(text) => f.write_str(text),
+            Self::Time(moment) => moment.fmt(f),
         }
     }
 }

@@ -7,13 +7,13 @@ use crate::audit::{self, AppendError, Change, EventDraft, EventType};
 use crate::database::sqlite::{SHORT_WAIT, SqliteDatabase};
 use crate::database::{
     Access, BatchObserver, BatchReport, BatchText, Connection, Database, DatabaseError, ScriptEnd,
-    ScriptMode,
+    ScriptMode, ask,
 };
-use crate::registry::definition::OWN_VERSIONS;
+use crate::registry::definition::{self, OWN_VERSIONS};
 use crate::registry::executions::{Direction, Execution, ExecutionStatus};
 use crate::registry::inventory::{self, InventoryRow};
 use crate::registry::lock::LockRow;
-use crate::registry::migrations::{self, AppliedStatus, Definition};
+use crate::registry::migrations::{AppliedStatus, Definition, StatusChange};
 use crate::registry::state::{self, DatabaseState};
 use crate::registry::{events, lock};
 use crate::script::{DatabaseId, EngineKind, MigrationId, MigrationName, Version};
@@ -88,6 +88,9 @@ pub(super) fn holder(lock: &LockRow) -> Option<LockHolder> {
             expires_at: held.expires_at,
         })
 }
+
+/// The name under which instances that make a registry keep each other off.
+const MAKING_REGISTRY: &str = "dbvc:registry";
 
 /// A connection for writing, and what the registry said when it was opened.
 pub(super) struct Writing {
@@ -244,11 +247,19 @@ impl Engine {
             .map_err(|error| managed.problem(error))?;
         if found.as_ref().is_none_or(|state| state.lock.is_none()) {
             connection
+                .exclude_others(MAKING_REGISTRY, SHORT_WAIT)
+                .await
+                .map_err(|error| managed.problem(error))?;
+            connection
                 .begin(SHORT_WAIT)
                 .await
                 .map_err(|error| managed.problem(error))?;
             let made = self.make_registry(connection.as_mut(), managed).await;
             self.conclude(connection.as_mut(), managed, made).await?;
+            connection
+                .admit_others(MAKING_REGISTRY)
+                .await
+                .map_err(|error| managed.problem(error))?;
             found = state::read(connection.as_mut(), managed.id())
                 .await
                 .map_err(|error| managed.problem(error))?;
@@ -297,21 +308,28 @@ impl Engine {
         connection: &mut dyn Connection,
         managed: &Managed,
     ) -> Result<(), EngineError> {
-        let present = state::read(connection, managed.id())
+        // Not by reading the state: a missing table would end the transaction on SQL Server.
+        let answer = ask(connection, definition::present())
             .await
             .map_err(|error| managed.problem(error))?;
-        if present.is_none() {
+        let present = match answer.rows.first() {
+            Some(row) => row
+                .flag("present")
+                .map_err(|error| managed.problem(error.into()))?,
+            None => false,
+        };
+        if !present {
             for own in OWN_VERSIONS {
                 self.run_own_script(connection, managed, own.script(managed.engine()))
                     .await?;
             }
         }
-        let rows = [lock::add(managed.id()), events::add_head(managed.id())];
+        let rows = [events::add_head(managed.id()), lock::add(managed.id())];
         connection
             .exchange(&rows)
             .await
             .map_err(|error| managed.problem(error))?;
-        if present.is_none() {
+        if !present {
             self.record_own_versions(connection, managed).await?;
         }
         Ok(())
@@ -330,7 +348,11 @@ impl Engine {
             })
         })?;
         let report = connection
-            .run_batches(batches.into(), ScriptMode::InTransaction, Arc::new(Unobserved))
+            .run_batches(
+                batches.into(),
+                ScriptMode::InTransaction,
+                Arc::new(Unobserved),
+            )
             .await;
         match report.end {
             ScriptEnd::Completed => Ok(()),
@@ -370,7 +392,8 @@ impl Engine {
             added.map_err(|error| managed.problem(error))?;
         }
         for own in OWN_VERSIONS {
-            let version = Version::parse(own.version).map_err(|error| internal(error.to_string()))?;
+            let version =
+                Version::parse(own.version).map_err(|error| internal(error.to_string()))?;
             let name =
                 MigrationName::from_file(own.name).map_err(|error| internal(error.to_string()))?;
             let id = MigrationId::versioned(&version, &name);
@@ -392,7 +415,7 @@ impl Engine {
                 direction: Direction::Up,
                 status: ExecutionStatus::Applied,
                 transactional: true,
-                checksum: definition.up_checksum.clone(),
+                checksum: definition.up_checksum,
                 executor: caller.executor.clone(),
                 started_at: now,
                 finished_at: Some(now),
@@ -407,18 +430,26 @@ impl Engine {
                 definition.insert(managed.id()),
                 execution.insert(managed.id(), None, &self.options().environment),
             ];
-            change.either = vec![migrations::set_status(
-                managed.id(),
-                &id,
-                AppliedStatus::Applied,
-                &definition.up_checksum,
-                &execution.execution_id,
-                &caller.executor,
-                now,
-                0,
-            )];
-            for kind in [EventType::Registered, EventType::Started, EventType::Completed] {
-                let mut draft = self.draft(kind, &caller, serde_json::json!({ "checksum": definition.up_checksum }));
+            let status = StatusChange {
+                migration_id: &id,
+                status: AppliedStatus::Applied,
+                checksum: definition.up_checksum,
+                execution_id: &execution.execution_id,
+                executor: &caller.executor,
+                at: now,
+                duration_ms: 0,
+            };
+            change.either = vec![status.statements(managed.id())];
+            for kind in [
+                EventType::Registered,
+                EventType::Started,
+                EventType::Completed,
+            ] {
+                let mut draft = self.draft(
+                    kind,
+                    &caller,
+                    serde_json::json!({ "checksum": definition.up_checksum }),
+                );
                 draft.migration_id = Some(id.clone());
                 if kind != EventType::Registered {
                     draft.execution_id = Some(execution.execution_id.clone());

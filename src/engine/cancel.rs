@@ -51,7 +51,10 @@ impl Engine {
             .collect())
     }
 
-    async fn run_rows(&self, statement: crate::database::Statement) -> Result<Vec<Run>, EngineError> {
+    async fn run_rows(
+        &self,
+        statement: crate::database::Statement,
+    ) -> Result<Vec<Run>, EngineError> {
         let home = self.home();
         let read = async {
             let mut connection = home.database.open(Access::Read).await?;

@@ -136,7 +136,7 @@ impl Engine {
     ) -> Result<(Creation, MigrationView), EngineError> {
         let database = new.database_id.clone();
         let mut created = self.create_all(caller, &database, vec![new]).await?;
-        created.pop().ok_or_else(|| EngineError::Unavailable {
+        created.pop().ok_or(EngineError::Unavailable {
             database,
             source: None,
         })
@@ -167,7 +167,10 @@ impl Engine {
         } = self.open_for_writing(&managed).await?;
         // When nothing is new there is nothing to lock for.
         let (candidates, decisions) = decide_all(&state, &checked)?;
-        if decisions.iter().all(|decision| *decision == Decision::Leave) {
+        if decisions
+            .iter()
+            .all(|decision| *decision == Decision::Leave)
+        {
             return Ok(views(&managed, &state, candidates, &decisions));
         }
         connection
@@ -278,9 +281,7 @@ impl Engine {
             .transpose()
             .map_err(|error| managed.problem(error.into()))?
             .ok_or_else(unknown)?;
-        let executions = self
-            .attempts_at(connection.as_mut(), &managed, id)
-            .await?;
+        let executions = self.attempts_at(connection.as_mut(), &managed, id).await?;
         let findings = match Syntax::of_engine(managed.engine()) {
             Some(syntax) => check_script(&definition.up_script, syntax),
             None => check_operations(&definition.up_script),
@@ -320,9 +321,9 @@ fn check_naming(naming: &Naming, engine: EngineKind) -> Result<(), EngineError> 
         Naming::Given { version, .. } => version.as_ref(),
     };
     match version {
-        Some(version) if version.is_reserved() => {
-            Err(EngineError::ReservedVersion(version.as_written().to_owned()))
-        }
+        Some(version) if version.is_reserved() => Err(EngineError::ReservedVersion(
+            version.as_written().to_owned(),
+        )),
         _ => Ok(()),
     }
 }

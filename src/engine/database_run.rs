@@ -6,8 +6,8 @@ use crate::audit::{self, Change, EventType, Head};
 use crate::database::sqlite::SHORT_WAIT;
 use crate::database::{BatchText, Connection, DatabaseError, Statement, ask};
 use crate::registry::executions::{self, Direction, Execution, ExecutionStatus};
-use crate::registry::lock::Lease;
-use crate::registry::migrations::{self, AppliedStatus, Definition, MigrationRecord};
+use crate::registry::lock::{self, Holding, Lease, LockRow};
+use crate::registry::migrations::{self, AppliedStatus, Definition, MigrationRecord, StatusChange};
 use crate::registry::runs::{self, PlannedStep};
 use crate::registry::state::{self, DatabaseState};
 use crate::script::{MigrationId, Version};
@@ -177,7 +177,12 @@ impl DatabaseRun {
             mut connection,
             state,
         } = self.engine.open_for_writing(&self.managed).await?;
-        if state.lock.as_ref().and_then(super::access::holder).is_some() {
+        if state
+            .lock
+            .as_ref()
+            .and_then(super::access::holder)
+            .is_some()
+        {
             return Err(self.managed.locked(state.lock.as_ref()));
         }
         // What can be said without the lock is said without it; what is done is decided again under it.
@@ -197,7 +202,10 @@ impl DatabaseRun {
                 Ok(_) => {}
             }
         }
-        let (lease, state) = self.lock(connection.as_mut()).await?;
+        let Some(seen) = &state.lock else {
+            return Err(self.managed.locked(None));
+        };
+        let (lease, state) = self.lock(connection.as_mut(), seen).await?;
         let heartbeat = Heartbeat::start(&self.managed, lease.clone());
         crate::crash_points::reached("locked").await;
         match self.commit_plan(connection.as_mut(), &lease, &state).await {
@@ -224,47 +232,19 @@ impl DatabaseRun {
         }
     }
 
-    /// Takes the lock and, in the same transaction, writes up what a dead run left.
+    /// Takes the lock as it was seen, then looks at the database again, and writes up what a dead run left.
+    ///
+    /// The taking stands alone: who is fenced off by it may hold the head of the trail while waiting for the lock row, so
+    /// nothing else may be held meanwhile. Any taking and any release since it was seen have moved the token, so that what
+    /// is read afterwards is the state that nobody else can change.
     async fn lock(
         &self,
         connection: &mut dyn Connection,
+        seen: &LockRow,
     ) -> Result<(Lease, DatabaseState), EngineError> {
-        connection
-            .begin(SHORT_WAIT)
-            .await
-            .map_err(|error| self.problem(error))?;
-        let taken = self.take(connection).await;
-        let (lease, recovered, state) = self
-            .engine
-            .conclude(connection, &self.managed, taken)
-            .await?;
-        if !recovered {
-            return Ok((lease, state));
-        }
-        let state = state::read(connection, self.managed.id()).await;
-        match state.map_err(|error| self.problem(error)) {
-            Ok(state) => Ok((lease, state.unwrap_or_else(DatabaseState::empty))),
-            Err(problem) => {
-                self.release(connection, &lease).await;
-                Err(problem)
-            }
-        }
-    }
-
-    async fn take(
-        &self,
-        connection: &mut dyn Connection,
-    ) -> Result<(Lease, bool, DatabaseState), EngineError> {
-        let state = state::read(connection, self.managed.id())
-            .await
-            .map_err(|error| self.problem(error))?
-            .unwrap_or_else(DatabaseState::empty);
-        let Some(lock) = &state.lock else {
-            return Err(self.managed.locked(None));
-        };
         let lease = Lease::after(
             self.managed.id(),
-            lock.token,
+            seen.token,
             &self.engine.inner.instance,
             self.engine.options().lease_seconds,
         );
@@ -272,26 +252,68 @@ impl DatabaseRun {
             .await
             .map_err(|error| self.problem(error))?;
         if taken.affected != 1 {
-            return Err(self.managed.locked(state.lock.as_ref()));
+            let reply = ask(connection, lock::read(self.managed.id()))
+                .await
+                .map_err(|error| self.problem(error))?;
+            let now = reply
+                .rows
+                .first()
+                .map(lock::parse)
+                .transpose()
+                .map_err(|error| self.problem(error.into()))?;
+            return Err(self.managed.locked(now.as_ref()));
         }
-        let needed = recovery::is_needed(&state);
-        if needed {
-            let lines = self
-                .engine
-                .write_up(
-                    connection,
-                    &self.managed,
-                    &self.caller,
-                    &state,
-                    &lease,
-                    Some(&self.run_id),
-                )
-                .await?;
-            for line in lines {
-                tracing::warn!(database = %self.managed.id(), run = %self.run_id, "{line}");
+        let state = self.recover(connection, &lease, seen.held.as_ref()).await;
+        match state {
+            Ok(state) => Ok((lease, state)),
+            Err(problem) => {
+                self.release(connection, &lease).await;
+                Err(problem)
             }
         }
-        Ok((lease, needed, state))
+    }
+
+    /// The state under the lock, after what dead runs left has been written up.
+    async fn recover(
+        &self,
+        connection: &mut dyn Connection,
+        lease: &Lease,
+        dead: Option<&Holding>,
+    ) -> Result<DatabaseState, EngineError> {
+        let read = async |connection: &mut dyn Connection| {
+            Ok(state::read(connection, self.managed.id())
+                .await
+                .map_err(|error| self.problem(error))?
+                .unwrap_or_else(DatabaseState::empty))
+        };
+        let state = read(connection).await?;
+        if dead.is_none() && !recovery::is_needed(&state) {
+            return Ok(state);
+        }
+        connection
+            .begin(SHORT_WAIT)
+            .await
+            .map_err(|error| self.problem(error))?;
+        let written = self
+            .engine
+            .write_up(
+                connection,
+                &self.managed,
+                &self.caller,
+                &state,
+                dead,
+                lease,
+                Some(&self.run_id),
+            )
+            .await;
+        let lines = self
+            .engine
+            .conclude(connection, &self.managed, written)
+            .await?;
+        for line in lines {
+            tracing::warn!(database = %self.managed.id(), run = %self.run_id, "{line}");
+        }
+        read(connection).await
     }
 
     /// Gives the lock back, whatever else went wrong.
@@ -314,12 +336,11 @@ impl DatabaseRun {
             return;
         }
         let mut change = Change::of(self.managed.id());
-        change.events = vec![self.engine.refusal(&self.caller, self.work.as_ref(), problem)];
-        if let Err(error) = self
-            .engine
-            .write(connection, &self.managed, change)
-            .await
-        {
+        change.events = vec![
+            self.engine
+                .refusal(&self.caller, self.work.as_ref(), problem),
+        ];
+        if let Err(error) = self.engine.write(connection, &self.managed, change).await {
             tracing::warn!(database = %self.managed.id(), %error, "a refusal could not be written to the trail");
         }
     }
@@ -509,9 +530,7 @@ impl DatabaseRun {
                 };
                 (script, checksum)
             }
-            Direction::Up | Direction::Baseline => {
-                (&definition.up_script, definition.up_checksum)
-            }
+            Direction::Up | Direction::Baseline => (&definition.up_script, definition.up_checksum),
         };
         let batches = script_execution::batches(script, engine);
         let transactional = is_transactional(script, engine);
@@ -618,16 +637,16 @@ impl DatabaseRun {
             self.caller.principal.as_deref(),
             &self.engine.options().environment,
         ));
-        change.either.push(migrations::set_status(
-            self.managed.id(),
-            &execution.migration_id,
-            AppliedStatus::Applied,
-            &execution.checksum,
-            &execution.execution_id,
-            &self.caller.executor,
-            execution.started_at,
-            0,
-        ));
+        let status = StatusChange {
+            migration_id: &execution.migration_id,
+            status: AppliedStatus::Applied,
+            checksum: execution.checksum,
+            execution_id: &execution.execution_id,
+            executor: &self.caller.executor,
+            at: execution.started_at,
+            duration_ms: 0,
+        };
+        change.either.push(status.statements(self.managed.id()));
         let mut event = self.engine.draft(
             EventType::Baselined,
             &self.caller,
@@ -685,7 +704,8 @@ impl DatabaseRun {
         for id in &planned.baseline {
             let mut migration = entry(id, StepStatus::Applied);
             migration.duration_ms = Some(0);
-            migration.note = Some("marked applied by the baseline; its script did not run".to_owned());
+            migration.note =
+                Some("marked applied by the baseline; its script did not run".to_owned());
             shown.push(migration);
         }
         for (position, (id, _)) in planned.steps.iter().enumerate() {
@@ -784,15 +804,15 @@ impl DatabaseRun {
                 Some(&self.run_id),
             );
             change.records.extend(capture.statements());
-            change.events.push(capture.event(&self.engine, &self.caller));
+            change
+                .events
+                .push(capture.event(&self.engine, &self.caller));
             snapshot_id = Some(capture.row.snapshot_id.clone());
         }
         let now = Timestamp::now();
-        change.records.push(runs::close_plan(
-            self.managed.id(),
-            ready.lease.token,
-            now,
-        ));
+        change
+            .records
+            .push(runs::close_plan(self.managed.id(), ready.lease.token, now));
         let after = state::read(connection, self.managed.id())
             .await
             .map_err(|error| self.problem(error))?
@@ -866,13 +886,9 @@ fn version_of(state: &DatabaseState, id: &MigrationId) -> Option<String> {
         .map(|version| version.as_written().to_owned())
 }
 
-fn problem_of(
-    problem: &EngineError,
-) -> (RunStatus, ProblemNote, Option<super::error::LockHolder>) {
+fn problem_of(problem: &EngineError) -> (RunStatus, ProblemNote, Option<super::error::LockHolder>) {
     match problem {
-        EngineError::Locked { holder, .. } => {
-            (RunStatus::Locked, problem.into(), holder.clone())
-        }
+        EngineError::Locked { holder, .. } => (RunStatus::Locked, problem.into(), holder.clone()),
         _ => (RunStatus::Failed, problem.into(), None),
     }
 }
@@ -915,4 +931,3 @@ impl Engine {
         draft
     }
 }
-

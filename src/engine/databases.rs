@@ -100,7 +100,10 @@ fn faults(new: &NewDatabase, home: Option<&InventoryRow>) -> Vec<FieldError> {
         None if new.engine != EngineKind::Sqlite && connection.is_none() => {
             faults.push(FieldError::new(
                 "connection",
-                format!("is required for {}: env:NAME, keyvault:URL or identity:SERVER/DATABASE", new.engine),
+                format!(
+                    "is required for {}: env:NAME, keyvault:URL or identity:SERVER/DATABASE",
+                    new.engine
+                ),
             ));
         }
         None => {}

@@ -286,7 +286,8 @@ impl Engine {
             Ok(before) => (diff(&before, live), None),
             Err(error) if is_about_content(&error) => {
                 tracing::warn!(database = %managed.id(), %error, "drift without its changes");
-                let reason = format!("the schema differs, but the changes cannot be listed: {error}");
+                let reason =
+                    format!("the schema differs, but the changes cannot be listed: {error}");
                 (Vec::new(), Some(reason))
             }
             Err(error) => return Err(error),
@@ -349,7 +350,10 @@ pub(super) async fn is_new_finding(
     };
     let data: serde_json::Value = serde_json::from_str(&newest.data).unwrap_or_default();
     let known = |field: &str| data.get(field).and_then(serde_json::Value::as_str);
-    let snapshot = drift.from.as_ref().and_then(|from| from.snapshot_id.as_deref());
+    let snapshot = drift
+        .from
+        .as_ref()
+        .and_then(|from| from.snapshot_id.as_deref());
     let hash = drift.to.as_ref().and_then(|to| to.schema_hash.as_deref());
     Ok(known("snapshotId") != snapshot || known("schemaHash") != hash)
 }

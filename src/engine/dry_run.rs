@@ -38,7 +38,12 @@ impl Engine {
         request: &RunRequest,
         rows: Vec<InventoryRow>,
     ) -> Result<Run, EngineError> {
-        let mut run = self.new_run(RunKind::Run, &request.database_id.to_string(), caller, &rows);
+        let mut run = self.new_run(
+            RunKind::Run,
+            &request.database_id.to_string(),
+            caller,
+            &rows,
+        );
         run.dry_run = request.dry_run;
         let alone = matches!(request.database_id, Target::One(_));
         // A life of its own, that nobody can poll.
@@ -168,9 +173,7 @@ impl Engine {
         if taken.affected != 1 {
             return Err(managed.locked(state.lock.as_ref()));
         }
-        let preview = self
-            .plan_preview(request, managed.clone(), state)
-            .await?;
+        let preview = self.plan_preview(request, managed.clone(), state).await?;
         let scripts = scripts(connection, &preview, &request.migrations).await?;
         let unfit: Vec<MigrationId> = preview
             .plan
@@ -250,12 +253,13 @@ impl Engine {
         run.dry_run = DryRun::Preview;
         let managed = self.reach(row)?;
         let (_, state) = self.read_state(&managed).await?;
-        let wanted = state
-            .find(&request.migration_id)
-            .ok_or_else(|| EngineError::UnknownMigration {
-                database: managed.id().clone(),
-                migration: request.migration_id.clone(),
-            })?;
+        let wanted =
+            state
+                .find(&request.migration_id)
+                .ok_or_else(|| EngineError::UnknownMigration {
+                    database: managed.id().clone(),
+                    migration: request.migration_id.clone(),
+                })?;
         let ids = plan_rollback(&state.migrations, wanted, request.cascade)?;
         if let Some(database) = run.databases.first_mut() {
             let version = state.current_version().map(Version::to_string);
@@ -327,20 +331,27 @@ fn with_inline(
                 }),
             });
         }
-        if let Some(version) = file.version.as_ref().filter(|version| version.is_reserved()) {
-            return Err(EngineError::ReservedVersion(version.as_written().to_owned()));
+        if let Some(version) = file
+            .version
+            .as_ref()
+            .filter(|version| version.is_reserved())
+        {
+            return Err(EngineError::ReservedVersion(
+                version.as_written().to_owned(),
+            ));
         }
         let definition = definition_of(migration);
-        if let Some(holder) = records
-            .iter()
-            .find(|record| {
-                record.version.is_some()
-                    && record.version == definition.version
-                    && record.migration_id != definition.migration_id
-            })
-        {
+        if let Some(holder) = records.iter().find(|record| {
+            record.version.is_some()
+                && record.version == definition.version
+                && record.migration_id != definition.migration_id
+        }) {
             return Err(EngineError::DuplicateVersion {
-                version: file.version.as_ref().map(Version::to_string).unwrap_or_default(),
+                version: file
+                    .version
+                    .as_ref()
+                    .map(Version::to_string)
+                    .unwrap_or_default(),
                 holder: holder.migration_id.clone(),
             });
         }
@@ -478,7 +489,11 @@ impl Preview {
             .baseline
             .iter()
             .chain(&self.plan.apply)
-            .filter_map(|id| self.records.iter().find(|record| record.migration_id == *id))
+            .filter_map(|id| {
+                self.records
+                    .iter()
+                    .find(|record| record.migration_id == *id)
+            })
             .filter_map(|record| record.version.as_ref())
             .chain(from)
             .max()

@@ -58,7 +58,9 @@ pub enum EngineError {
     #[error("there is no database {0} in the inventory; GET databases lists them")]
     UnknownDatabase(String),
     /// No migration of this id is registered.
-    #[error("no migration {migration} is registered for {database}; GET migrations/status?detailed=true lists them")]
+    #[error(
+        "no migration {migration} is registered for {database}; GET migrations/status?detailed=true lists them"
+    )]
     UnknownMigration {
         /// The database.
         database: DatabaseId,
@@ -72,10 +74,14 @@ pub enum EngineError {
     #[error("there is no snapshot {0}; GET snapshots lists them")]
     UnknownSnapshot(String),
     /// A migration that is not applied has other content.
-    #[error("{0} is already registered with another text; send reregister: true to replace it, or choose another version")]
+    #[error(
+        "{0} is already registered with another text; send reregister: true to replace it, or choose another version"
+    )]
     AlreadyRegistered(MigrationId),
     /// Another migration has the version.
-    #[error("version {version} is already taken by {holder}; choose another version, or withdraw that migration")]
+    #[error(
+        "version {version} is already taken by {holder}; choose another version, or withdraw that migration"
+    )]
     DuplicateVersion {
         /// The version.
         version: String,
@@ -89,7 +95,9 @@ pub enum EngineError {
     #[error("{0} is dbvc's own and can be neither changed, withdrawn nor rolled back")]
     OwnMigration(MigrationId),
     /// The content of a snapshot is not what was captured.
-    #[error("snapshot {snapshot} cannot be used: {problem}; compare with another one, or capture a new baseline")]
+    #[error(
+        "snapshot {snapshot} cannot be used: {problem}; compare with another one, or capture a new baseline"
+    )]
     SnapshotDamaged {
         /// The snapshot.
         snapshot: String,
@@ -136,7 +144,9 @@ pub enum EngineError {
     #[error("{0} is applied and cannot be withdrawn; roll it back first")]
     Protected(MigrationId),
     /// The database was changed by hand, and `DBVC_ON_DRIFT` is `refuse`.
-    #[error("the database differs from its last trusted snapshot in {changes} objects; look at GET drift, then capture a baseline or undo the change")]
+    #[error(
+        "the database differs from its last trusted snapshot in {changes} objects; look at GET drift, then capture a baseline or undo the change"
+    )]
     Drifted {
         /// How many objects differ.
         changes: usize,
@@ -170,7 +180,9 @@ pub enum EngineError {
         engine: EngineKind,
     },
     /// A newer dbvc has written the registry.
-    #[error("the registry of {database} was written by a newer dbvc (version {found}); deploy that dbvc")]
+    #[error(
+        "the registry of {database} was written by a newer dbvc (version {found}); deploy that dbvc"
+    )]
     RegistryNewer {
         /// The database.
         database: DatabaseId,

@@ -131,8 +131,9 @@ impl BatchObserver for StepObserver {
     fn begun(&self, _index: u32) {}
 
     fn ended(&self, report: &BatchReport) {
-        self.live
-            .migration(self.place, |migration| migration.batches.push(report.clone()));
+        self.live.migration(self.place, |migration| {
+            migration.batches.push(report.clone())
+        });
     }
 
     fn stop_requested(&self) -> bool {

@@ -40,7 +40,10 @@ impl Plan {
 /// # Errors
 ///
 /// `half-applied`, `checksum-mismatch` and `out-of-order`, naming every migration concerned.
-pub(super) fn plan_run(records: &[MigrationRecord], policy: Policy<'_>) -> Result<Plan, EngineError> {
+pub(super) fn plan_run(
+    records: &[MigrationRecord],
+    policy: Policy<'_>,
+) -> Result<Plan, EngineError> {
     let records: Vec<&MigrationRecord> = records.iter().filter(|record| !record.is_own()).collect();
     refuse_half_applied(&records)?;
     let changed: Vec<MigrationId> = records
@@ -122,10 +125,9 @@ pub(super) fn plan_rollback(
             .copied()
             .filter(|record| record.version.is_some() && record.is_applied())
             .filter(|record| {
-                record
-                    .applied
-                    .as_ref()
-                    .is_some_and(|applied| place(applied.ordinal, record.version.as_ref()) > own_place)
+                record.applied.as_ref().is_some_and(|applied| {
+                    place(applied.ordinal, record.version.as_ref()) > own_place
+                })
             })
             .collect();
         steps.sort_by_key(|record| {
@@ -238,7 +240,12 @@ mod tests {
 
     #[test]
     fn applies_what_is_pending_in_version_order_and_repeatable_ones_last() {
-        let records = [applied("1", 1), pending("2"), pending("10"), record(None, None)];
+        let records = [
+            applied("1", 1),
+            pending("2"),
+            pending("10"),
+            record(None, None),
+        ];
         let plan = plan_run(&records, ANY).unwrap();
         assert_eq!(names(&plan.apply), ["V2__x", "V10__x", "R__x"]);
     }
@@ -256,28 +263,55 @@ mod tests {
     #[test]
     fn a_repeatable_migration_runs_again_only_when_its_text_changed() {
         let mut repeatable = record(None, Some((AppliedStatus::Applied, 1)));
-        assert!(plan_run(std::slice::from_ref(&repeatable), ANY).unwrap().is_empty());
+        assert!(
+            plan_run(std::slice::from_ref(&repeatable), ANY)
+                .unwrap()
+                .is_empty()
+        );
         repeatable.up_checksum = Checksum::of_text("other");
-        assert_eq!(names(&plan_run(&[repeatable], ANY).unwrap().apply), ["R__x"]);
+        assert_eq!(
+            names(&plan_run(&[repeatable], ANY).unwrap().apply),
+            ["R__x"]
+        );
     }
 
     #[test]
     fn stops_at_the_target_inclusive() {
         let target = version("2.0");
         let records = [pending("1"), pending("2"), pending("2.1")];
-        let plan = plan_run(&records, Policy { target: Some(&target), ..ANY }).unwrap();
+        let plan = plan_run(
+            &records,
+            Policy {
+                target: Some(&target),
+                ..ANY
+            },
+        )
+        .unwrap();
         assert_eq!(names(&plan.apply), ["V1__x", "V2__x"]);
     }
 
     #[test]
     fn refuses_skips_or_allows_what_is_out_of_order() {
         let records = [pending("1"), applied("2", 1), pending("3")];
-        let with = |out_of_order| plan_run(&records, Policy { out_of_order, ..ANY });
-        assert!(matches!(with(OutOfOrder::Error), Err(EngineError::OutOfOrder(ids)) if names(&ids) == ["V1__x"]));
+        let with = |out_of_order| {
+            plan_run(
+                &records,
+                Policy {
+                    out_of_order,
+                    ..ANY
+                },
+            )
+        };
+        assert!(
+            matches!(with(OutOfOrder::Error), Err(EngineError::OutOfOrder(ids)) if names(&ids) == ["V1__x"])
+        );
         let skipped = with(OutOfOrder::Skip).unwrap();
         assert_eq!(names(&skipped.skipped), ["V1__x"]);
         assert_eq!(names(&skipped.apply), ["V3__x"]);
-        assert_eq!(names(&with(OutOfOrder::Allow).unwrap().apply), ["V1__x", "V3__x"]);
+        assert_eq!(
+            names(&with(OutOfOrder::Allow).unwrap().apply),
+            ["V1__x", "V3__x"]
+        );
     }
 
     #[test]
@@ -290,7 +324,14 @@ mod tests {
     fn marks_what_the_baseline_covers_and_runs_the_rest() {
         let baseline = version("2");
         let records = [pending("1"), pending("2"), pending("3"), applied("100", 1)];
-        let plan = plan_run(&records, Policy { baseline: Some(&baseline), ..ANY }).unwrap();
+        let plan = plan_run(
+            &records,
+            Policy {
+                baseline: Some(&baseline),
+                ..ANY
+            },
+        )
+        .unwrap();
         assert_eq!(names(&plan.baseline), ["V1__x", "V2__x"]);
         assert_eq!(names(&plan.apply), ["V3__x"]);
     }
@@ -307,8 +348,14 @@ mod tests {
 
     #[test]
     fn refuses_everything_while_a_person_must_decide() {
-        let records = [record(Some("1"), Some((AppliedStatus::HalfApplied, 1))), applied("2", 2)];
-        assert!(matches!(plan_run(&records, ANY), Err(EngineError::HalfApplied(_))));
+        let records = [
+            record(Some("1"), Some((AppliedStatus::HalfApplied, 1))),
+            applied("2", 2),
+        ];
+        assert!(matches!(
+            plan_run(&records, ANY),
+            Err(EngineError::HalfApplied(_))
+        ));
         assert!(matches!(
             plan_rollback(&records, &records[1], false),
             Err(EngineError::HalfApplied(_))
@@ -318,8 +365,16 @@ mod tests {
     #[test]
     fn only_the_newest_applied_one_is_rolled_back_without_cascade() {
         // 3 was applied before 2, which came late.
-        let records = [applied("1", 1), applied("2", 9), applied("3", 5), pending("4")];
-        assert_eq!(names(&plan_rollback(&records, &records[1], false).unwrap()), ["V2__x"]);
+        let records = [
+            applied("1", 1),
+            applied("2", 9),
+            applied("3", 5),
+            pending("4"),
+        ];
+        assert_eq!(
+            names(&plan_rollback(&records, &records[1], false).unwrap()),
+            ["V2__x"]
+        );
         assert!(matches!(
             plan_rollback(&records, &records[0], false),
             Err(EngineError::NotLatest { later, .. }) if names(&later) == ["V2__x", "V3__x"]
@@ -332,8 +387,14 @@ mod tests {
 
     #[test]
     fn a_repeatable_migration_counts_not_for_the_newest() {
-        let records = [applied("1", 1), record(None, Some((AppliedStatus::Applied, 2)))];
-        assert_eq!(names(&plan_rollback(&records, &records[0], false).unwrap()), ["V1__x"]);
+        let records = [
+            applied("1", 1),
+            record(None, Some((AppliedStatus::Applied, 2))),
+        ];
+        assert_eq!(
+            names(&plan_rollback(&records, &records[0], false).unwrap()),
+            ["V1__x"]
+        );
     }
 
     #[test]

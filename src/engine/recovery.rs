@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use crate::audit::{self, Change, EventType};
 use crate::database::sqlite::SHORT_WAIT;
-use crate::database::{Connection, ask};
+use crate::database::{Connection, Statement, ask};
 use crate::registry::executions::{self, BatchProgress, Direction, Execution, ExecutionStatus};
 use crate::registry::lock::{Holding, Lease};
-use crate::registry::migrations::{self, AppliedStatus};
+use crate::registry::migrations::{AppliedStatus, StatusChange};
 use crate::registry::runs::{self, OpenPlan, PlannedStep};
 use crate::registry::state::{self, DatabaseState};
 use crate::time::Timestamp;
@@ -20,12 +20,16 @@ use super::view::{Run, RunStatus, StepStatus};
 
 /// Whether anything of a dead run is to be written up. Judged under the lock, or when nobody holds it.
 pub(super) fn is_needed(state: &DatabaseState) -> bool {
-    let expired = state
+    expired(state).is_some() || !state.open_plans.is_empty() || !state.running.is_empty()
+}
+
+/// The holder of a lock that has expired.
+fn expired(state: &DatabaseState) -> Option<&Holding> {
+    state
         .lock
         .as_ref()
         .and_then(|lock| lock.held.as_ref())
-        .is_some_and(|held| held.expired);
-    expired || !state.open_plans.is_empty() || !state.running.is_empty()
+        .filter(|held| held.expired)
 }
 
 /// The step of a dead run's plan that may have begun: the first without an execution, if everything before it went well.
@@ -45,7 +49,10 @@ fn cut_short<'a>(steps: &'a [PlannedStep], executed: &[Execution]) -> Option<&'a
 }
 
 /// What a killed execution without a transaction left behind.
-fn left_by(direction: Direction, progress: &[BatchProgress]) -> (ExecutionStatus, Option<AppliedStatus>, &'static str) {
+fn left_by(
+    direction: Direction,
+    progress: &[BatchProgress],
+) -> (ExecutionStatus, Option<AppliedStatus>, &'static str) {
     let unknown = progress
         .iter()
         .any(|batch| batch.begun > batch.ended && !batch.failed);
@@ -109,21 +116,26 @@ pub(super) fn bring_up_to_date(run: &mut Run, managed: &Managed, executed: &[Exe
 
 impl Engine {
     /// Writes up, within the open transaction and under the lock just taken, what dead runs left on this database. Gives
-    /// one line for each thing written up. `own_run` is the run that recovers; when it is itself the dead one, it goes on
-    /// and is not ended.
+    /// one line for each thing written up. `dead` is who held the lock before; `own_run` is the run that recovers: when it
+    /// is itself the dead one, it goes on and is not ended.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each says another thing of the one takeover"
+    )]
     pub(super) async fn write_up(
         &self,
         connection: &mut dyn Connection,
         managed: &Managed,
         caller: &Caller,
         state: &DatabaseState,
+        dead: Option<&Holding>,
         lease: &Lease,
         own_run: Option<&str>,
     ) -> Result<Vec<String>, EngineError> {
         let problem = |error| managed.problem(error);
         let mut lines = Vec::new();
         let mut change = Change::of(managed.id());
-        if let Some(dead) = state.lock.as_ref().and_then(|lock| lock.held.as_ref()) {
+        if let Some(dead) = dead {
             change.events.push(self.taken_over(caller, dead, lease));
             lines.push(format!("took over the expired lock of {}", dead.owner));
         }
@@ -152,33 +164,40 @@ impl Engine {
             change.records.push(execution.end());
             if let Some(applied) = applied {
                 // The checksum recorded for a migration is that of its up script.
-                let checksum = state
-                    .find(migration_id.as_str())
-                    .map_or(execution.checksum, |record| match execution.direction {
-                        Direction::Down => record
-                            .applied
-                            .as_ref()
-                            .map_or(record.up_checksum, |applied| applied.checksum),
-                        Direction::Up | Direction::Baseline => execution.checksum,
-                    });
-                change.either.push(migrations::set_status(
-                    managed.id(),
+                let checksum =
+                    state
+                        .find(migration_id.as_str())
+                        .map_or(execution.checksum, |record| match execution.direction {
+                            Direction::Down => record
+                                .applied
+                                .as_ref()
+                                .map_or(record.up_checksum, |applied| applied.checksum),
+                            Direction::Up | Direction::Baseline => execution.checksum,
+                        });
+                let status = StatusChange {
                     migration_id,
-                    applied,
-                    &checksum,
+                    status: applied,
+                    checksum,
                     execution_id,
-                    &execution.executor,
-                    now,
-                    execution.duration_ms.unwrap_or(0),
-                ));
+                    executor: &execution.executor,
+                    at: now,
+                    duration_ms: execution.duration_ms.unwrap_or(0),
+                };
+                change.either.push(status.statements(managed.id()));
             }
-            change.events.push(self.interrupted(caller, &execution, note));
+            change
+                .events
+                .push(self.interrupted(caller, &execution, note));
             lines.push(format!("{migration_id}: {note}"));
         }
         let mut dead_runs = HashSet::new();
-        for plan in state.open_plans.iter().filter(|plan| plan.token < lease.token) {
+        for plan in state
+            .open_plans
+            .iter()
+            .filter(|plan| plan.token < lease.token)
+        {
             if let Some(execution) = self
-                .write_up_plan(connection, managed, caller, state, plan)
+                .write_up_plan(connection, managed, caller, dead, plan)
                 .await?
             {
                 let note = execution.note.clone().unwrap_or_default();
@@ -188,7 +207,9 @@ impl Engine {
                     caller.principal.as_deref(),
                     &self.options().environment,
                 ));
-                change.events.push(self.interrupted(caller, &execution, &note));
+                change
+                    .events
+                    .push(self.interrupted(caller, &execution, &note));
             }
             change
                 .records
@@ -203,7 +224,8 @@ impl Engine {
             .map_err(|error| managed.append_problem(error))?;
         if managed.is_home {
             for run_id in dead_runs {
-                self.end_dead_run(connection, managed, &run_id, own_run).await?;
+                self.end_of_dead_run(connection, managed, &run_id, own_run)
+                    .await?;
             }
         }
         Ok(lines)
@@ -247,19 +269,17 @@ impl Engine {
         connection: &mut dyn Connection,
         managed: &Managed,
         caller: &Caller,
-        state: &DatabaseState,
+        dead: Option<&Holding>,
         plan: &OpenPlan,
     ) -> Result<Option<Execution>, EngineError> {
-        let executed = self.executions_of(connection, managed, &plan.run_id).await?;
+        let executed = self
+            .executions_of(connection, managed, &plan.run_id)
+            .await?;
         let Some(step) = cut_short(&plan.steps, &executed) else {
             return Ok(None);
         };
         let now = Timestamp::now();
-        let dead_since = state
-            .lock
-            .as_ref()
-            .and_then(|lock| lock.held.as_ref())
-            .map_or(now, |held| held.acquired_at);
+        let dead_since = dead.map_or(now, |held| held.acquired_at);
         Ok(Some(Execution {
             execution_id: step.execution_id.clone(),
             migration_id: step.migration_id.clone(),
@@ -300,27 +320,27 @@ impl Engine {
             .map_err(|error| managed.problem(error.into()))
     }
 
-    /// Ends, in the home database and within the open transaction, a run whose database was taken over.
-    async fn end_dead_run(
+    /// What ends, in the home database, a run whose database was taken over.
+    async fn end_of_dead_run(
         &self,
         connection: &mut dyn Connection,
         managed: &Managed,
         run_id: &str,
         by: Option<&str>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<Option<Statement>, EngineError> {
         let reply = ask(connection, runs::one(run_id))
             .await
             .map_err(|error| managed.problem(error))?;
         let Some(row) = reply.rows.first() else {
-            return Ok(());
+            return Ok(None);
         };
         let row = runs::parse(row).map_err(|error| managed.problem(error.into()))?;
         // A run over several databases has others to go on with: its adopter sees that this one is lost to it.
         if row.database_id != managed.id().as_str() {
-            return Ok(());
+            return Ok(None);
         }
         let Ok(mut run) = serde_json::from_str::<Run>(&row.progress) else {
-            return Ok(());
+            return Ok(None);
         };
         let executed = self.executions_of(connection, managed, run_id).await?;
         bring_up_to_date(&mut run, managed, &executed);
@@ -341,10 +361,7 @@ impl Engine {
         run.duration_ms = Some(now.millis_since(run.started_at));
         // Plain data always serialises.
         let progress = serde_json::to_string(&run).unwrap_or_default();
-        ask(connection, runs::end(run_id, "failed", now, &progress))
-            .await
-            .map_err(|error| managed.problem(error))?;
-        Ok(())
+        Ok(Some(runs::end(run_id, "failed", now, &progress)))
     }
 
     /// Takes over an expired lock, writes up what its run left, and releases the lock. Gives one line for each thing done;
@@ -368,33 +385,40 @@ impl Engine {
         if alive(&state) || !is_needed(&state) {
             return Ok(Vec::new());
         }
-        connection
-            .begin(SHORT_WAIT)
+        let Some(seen) = &state.lock else {
+            return Ok(Vec::new());
+        };
+        let lease = Lease::after(
+            managed.id(),
+            seen.token,
+            &self.inner.instance,
+            self.options().lease_seconds,
+        );
+        let problem = |error| managed.problem(error);
+        let taken = ask(connection.as_mut(), lease.take(None))
             .await
-            .map_err(|error| managed.problem(error))?;
+            .map_err(problem)?;
+        if taken.affected != 1 {
+            // Somebody else was faster, and writes up what there is.
+            return Ok(Vec::new());
+        }
+        let dead = seen.held.clone();
+        let state = state::read(connection.as_mut(), managed.id())
+            .await
+            .map_err(problem)?
+            .unwrap_or_else(DatabaseState::empty);
+        connection.begin(SHORT_WAIT).await.map_err(problem)?;
         let recovered = async {
-            let problem = |error| managed.problem(error);
-            let state = state::read(connection.as_mut(), managed.id())
-                .await
-                .map_err(problem)?
-                .unwrap_or_else(DatabaseState::empty);
-            let Some(lock) = state.lock.as_ref().filter(|_| !alive(&state)) else {
-                return Ok(Vec::new());
-            };
-            let lease = Lease::after(
-                managed.id(),
-                lock.token,
-                &self.inner.instance,
-                self.options().lease_seconds,
-            );
-            let taken = ask(connection.as_mut(), lease.take(None))
-                .await
-                .map_err(problem)?;
-            if taken.affected != 1 {
-                return Ok(Vec::new());
-            }
             let lines = self
-                .write_up(connection.as_mut(), managed, caller, &state, &lease, None)
+                .write_up(
+                    connection.as_mut(),
+                    managed,
+                    caller,
+                    &state,
+                    dead.as_ref(),
+                    &lease,
+                    None,
+                )
                 .await?;
             ask(connection.as_mut(), lease.release())
                 .await
@@ -402,7 +426,9 @@ impl Engine {
             Ok(lines)
         }
         .await;
-        let lines = self.conclude(connection.as_mut(), managed, recovered).await?;
+        let lines = self
+            .conclude(connection.as_mut(), managed, recovered)
+            .await?;
         self.deliver_soon(managed);
         Ok(lines)
     }
@@ -455,7 +481,13 @@ mod tests {
         let applied = |id| execution(id, ExecutionStatus::Applied);
         assert_eq!(name(cut_short(&steps, &[])), Some("1"));
         assert_eq!(name(cut_short(&steps, &[applied("1")])), Some("2"));
-        assert_eq!(name(cut_short(&steps, &[applied("1"), applied("2"), applied("3")])), None);
+        assert_eq!(
+            name(cut_short(
+                &steps,
+                &[applied("1"), applied("2"), applied("3")]
+            )),
+            None
+        );
     }
 
     #[test]

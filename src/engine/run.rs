@@ -60,7 +60,12 @@ impl Engine {
             return self.dry_run(caller, &request, rows).await;
         }
         let whole = matches!(request.database_id, Target::All(AllDatabases::All));
-        let run = self.new_run(RunKind::Run, &request.database_id.to_string(), caller, &rows);
+        let run = self.new_run(
+            RunKind::Run,
+            &request.database_id.to_string(),
+            caller,
+            &rows,
+        );
         self.start(caller, Work::Apply(request), run, rows, whole, wait)
             .await
     }
@@ -283,7 +288,10 @@ impl Engine {
 
     /// The same, waiting as long as a script would for others to let go of the database: it ends a run, and must not get
     /// lost because somebody's script holds the home database.
-    pub(super) async fn tell_home_patiently(&self, statement: Statement) -> Result<(), EngineError> {
+    pub(super) async fn tell_home_patiently(
+        &self,
+        statement: Statement,
+    ) -> Result<(), EngineError> {
         let home = self.home();
         let told = async {
             let mut connection = home.database.open(Access::Write).await?;
@@ -365,10 +373,12 @@ pub(super) fn conclude(run: &mut Run, now: Timestamp) {
 
 /// What a caller who waited gets.
 pub(super) fn result_of(run: Run) -> Result<Run, EngineError> {
-    let script_failed = run
-        .databases
-        .iter()
-        .any(|database| database.migrations.iter().any(|migration| migration.status == StepStatus::Failed));
+    let script_failed = run.databases.iter().any(|database| {
+        database
+            .migrations
+            .iter()
+            .any(|migration| migration.status == StepStatus::Failed)
+    });
     let only = (run.databases.len() == 1)
         .then(|| run.databases.first())
         .flatten();
@@ -430,7 +440,13 @@ pub(super) struct Drive {
 
 impl Drive {
     /// The part of one database.
-    pub fn part(&self, managed: Managed, index: usize, run_row: RunRow, adopting: bool) -> DatabaseRun {
+    pub fn part(
+        &self,
+        managed: Managed,
+        index: usize,
+        run_row: RunRow,
+        adopting: bool,
+    ) -> DatabaseRun {
         DatabaseRun {
             engine: self.engine.clone(),
             managed,
@@ -506,7 +522,10 @@ impl Drive {
     async fn all(&self, rows: Vec<InventoryRow>, prepared: PreparedSender) {
         let begun = self
             .engine
-            .tell_home_of(self.engine.new_run_row(&self.live, &self.caller, &self.work))
+            .tell_home_of(
+                self.engine
+                    .new_run_row(&self.live, &self.caller, &self.work),
+            )
             .await;
         if let Err(problem) = begun {
             self.live.with(|run| {

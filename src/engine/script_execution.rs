@@ -10,7 +10,7 @@ use crate::database::{
 };
 use crate::registry::executions::{self, BatchProgress, Direction, Execution, ExecutionStatus};
 use crate::registry::lock::Lease;
-use crate::registry::migrations::{self, AppliedStatus};
+use crate::registry::migrations::{AppliedStatus, StatusChange};
 use crate::registry::runs::{self, PlannedStep};
 use crate::script::{Directives, EngineKind, Split, Syntax, needs_no_transaction, split};
 use crate::time::Timestamp;
@@ -76,7 +76,9 @@ pub(super) fn resume_point(
     let any_done = progress.iter().any(|batch| batch.ended > 0);
     if transactional_now {
         return if any_done {
-            Err("earlier batches were applied one by one, and the script now asks for a transaction")
+            Err(
+                "earlier batches were applied one by one, and the script now asks for a transaction",
+            )
         } else {
             Ok(None)
         };
@@ -178,8 +180,9 @@ impl Setting<'_> {
         step: &Step,
         believed: &mut Option<Head>,
     ) -> Result<Outcome, EngineError> {
-        self.live
-            .migration(step.place, |migration| migration.status = StepStatus::Running);
+        self.live.migration(step.place, |migration| {
+            migration.status = StepStatus::Running
+        });
         match &step.batches {
             Err(message) => {
                 let attempt = self.attempt(step);
@@ -295,7 +298,11 @@ impl Setting<'_> {
         };
         vec![
             self.event(EventType::Started, attempt, attempt.started_at),
-            self.event(last, attempt, attempt.finished_at.unwrap_or(attempt.started_at)),
+            self.event(
+                last,
+                attempt,
+                attempt.finished_at.unwrap_or(attempt.started_at),
+            ),
         ]
     }
 
@@ -309,16 +316,16 @@ impl Setting<'_> {
 
     /// Sets the migration's state to what the attempt made of it.
     fn state(&self, step: &Step, attempt: &Execution, status: AppliedStatus) -> [Statement; 2] {
-        migrations::set_status(
-            self.managed.id(),
-            &attempt.migration_id,
+        StatusChange {
+            migration_id: &attempt.migration_id,
             status,
-            &step.up_checksum,
-            &attempt.execution_id,
-            &self.caller.executor,
-            attempt.finished_at.unwrap_or(attempt.started_at),
-            attempt.duration_ms.unwrap_or(0),
-        )
+            checksum: step.up_checksum,
+            execution_id: &attempt.execution_id,
+            executor: &self.caller.executor,
+            at: attempt.finished_at.unwrap_or(attempt.started_at),
+            duration_ms: attempt.duration_ms.unwrap_or(0),
+        }
+        .statements(self.managed.id())
     }
 
     fn keep_run_alive(&self) -> Vec<Statement> {
@@ -404,9 +411,11 @@ impl Setting<'_> {
         crate::crash_points::reached("rolled-back").await;
         let mut failed = self.ended(attempt, report.batches, errors, status);
         if status == ExecutionStatus::Interrupted {
-            failed.note = Some("the run was cancelled; the script's transaction was rolled back".to_owned());
+            failed.note =
+                Some("the run was cancelled; the script's transaction was rolled back".to_owned());
         }
-        self.record_failure(connection, step, failed, believed).await
+        self.record_failure(connection, step, failed, believed)
+            .await
     }
 
     /// Writes the records of a script that ran to its end into its own transaction and commits. Gives the error of a
@@ -604,14 +613,17 @@ impl Setting<'_> {
                     progress.failed = true;
                     progress.left_nothing = left_nothing;
                     return self
-                        .fail(connection, step, attempt, reports, errors, &progress, believed)
+                        .fail(
+                            connection, step, attempt, reports, errors, &progress, believed,
+                        )
                         .await;
                 }
                 progress.ended = round + 1;
             }
             if let Some(total) = total {
-                self.live
-                    .migration(step.place, |migration| migration.batches.push(total.clone()));
+                self.live.migration(step.place, |migration| {
+                    migration.batches.push(total.clone())
+                });
                 reports.push(total);
             }
             ended = Some(progress);
@@ -645,7 +657,10 @@ impl Setting<'_> {
     }
 
     /// Ends an attempt without a transaction on request, between two batches.
-    #[allow(clippy::too_many_arguments, reason = "the pieces of one attempt, used once")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the pieces of one attempt, used once"
+    )]
     async fn stop(
         &self,
         connection: &mut dyn Connection,
@@ -696,7 +711,10 @@ impl Setting<'_> {
     }
 
     /// Ends an attempt without a transaction whose batch the server refused.
-    #[allow(clippy::too_many_arguments, reason = "the pieces of one attempt, used once")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "the pieces of one attempt, used once"
+    )]
     async fn fail(
         &self,
         connection: &mut dyn Connection,
@@ -714,7 +732,10 @@ impl Setting<'_> {
             }
             // Of a rollback nothing is left only when its very first batch failed; the migration stays applied.
             (true, Direction::Down) if first_of_all => (ExecutionStatus::Failed, None),
-            _ => (ExecutionStatus::HalfApplied, Some(AppliedStatus::HalfApplied)),
+            _ => (
+                ExecutionStatus::HalfApplied,
+                Some(AppliedStatus::HalfApplied),
+            ),
         };
         let failed = self.ended(attempt, reports, errors, status);
         let mut change = Change::of(self.managed.id());
@@ -839,7 +860,10 @@ mod tests {
         failed.ended = 0;
         failed.failed = true;
         failed.left_nothing = true;
-        assert_eq!(resume_point("e", &[failed], &batches(&["a"]), true), Ok(None));
+        assert_eq!(
+            resume_point("e", &[failed], &batches(&["a"]), true),
+            Ok(None)
+        );
         assert!(resume_point("e", &[done(1, "a")], &batches(&["a"]), true).is_err());
     }
 }

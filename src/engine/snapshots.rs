@@ -22,8 +22,8 @@ const PART_BYTES: usize = 1_000_000;
 /// How often a snapshot is taken anew because a run came in between.
 const ATTEMPTS: u32 = 3;
 
-/// Before every moment and every id there can be: where the first page begins.
-const NEWEST: (&str, &str) = ("9999-12-31T23:59:59.999Z", "~");
+/// Sorts behind every id there can be: the first page begins before it.
+const AFTER_EVERY_ID: &str = "~";
 
 /// The schema as it is now, without dbvc's own tables.
 pub(super) async fn live_schema(
@@ -84,9 +84,11 @@ impl Capture {
     pub fn statements(&self) -> Vec<Statement> {
         let parts = (1..).zip(&self.parts);
         std::iter::once(self.row.insert(self.engine))
-            .chain(parts.map(|(number, part)| {
-                snapshots::stage_part(&self.row.snapshot_id, number, part)
-            }))
+            .chain(
+                parts.map(|(number, part)| {
+                    snapshots::stage_part(&self.row.snapshot_id, number, part)
+                }),
+            )
             .collect()
     }
 
@@ -158,12 +160,12 @@ fn continuation(last: &SnapshotHeader) -> String {
     format!("{}_{}", last.captured_at, last.snapshot_id)
 }
 
-fn parse_continuation(text: &str) -> Result<(String, String), EngineError> {
+fn parse_continuation(text: &str) -> Result<(Timestamp, String), EngineError> {
     text.split_once('_')
         .and_then(|(moment, id)| {
             let moment: Timestamp = moment.parse().ok()?;
             let id = uuid::Uuid::parse_str(id).ok()?;
-            Some((moment.to_string(), id.to_string()))
+            Some((moment, id.to_string()))
         })
         .ok_or_else(|| {
             EngineError::Invalid(vec![FieldError::new(
@@ -224,7 +226,7 @@ impl Engine {
         query: &SnapshotQuery,
     ) -> Result<Page<SnapshotHeader>, EngineError> {
         let (before, before_id) = match query.continuation.as_deref() {
-            None => (NEWEST.0.to_owned(), NEWEST.1.to_owned()),
+            None => (Timestamp::LAST, AFTER_EVERY_ID.to_owned()),
             Some(text) => parse_continuation(text)?,
         };
         let mut found = Vec::new();
@@ -232,7 +234,7 @@ impl Engine {
             // One more than asked for tells whether there is another page.
             let page = snapshots::page(
                 managed.id(),
-                &before,
+                before,
                 &before_id,
                 query.limit.saturating_add(1),
             );
@@ -240,9 +242,7 @@ impl Engine {
                 found.push(header(row).map_err(|error| managed.problem(error))?);
             }
         }
-        found.sort_by(|a, b| {
-            (b.captured_at, &b.snapshot_id).cmp(&(a.captured_at, &a.snapshot_id))
-        });
+        found.sort_by(|a, b| (b.captured_at, &b.snapshot_id).cmp(&(a.captured_at, &a.snapshot_id)));
         let limit = query.limit as usize;
         let more = found.len() > limit;
         found.truncate(limit);
@@ -273,7 +273,10 @@ impl Engine {
     }
 
     /// The databases to look for snapshots in.
-    pub(super) async fn one_or_all(&self, database: Option<&DatabaseId>) -> Result<Vec<Managed>, EngineError> {
+    pub(super) async fn one_or_all(
+        &self,
+        database: Option<&DatabaseId>,
+    ) -> Result<Vec<Managed>, EngineError> {
         if let Some(id) = database {
             return Ok(vec![self.managed(id).await?]);
         }
@@ -341,7 +344,8 @@ impl Engine {
             .open(Access::Read)
             .await
             .map_err(|error| managed.problem(error))?;
-        self.snapshot_schema(connection.as_mut(), managed, row).await
+        self.snapshot_schema(connection.as_mut(), managed, row)
+            .await
     }
 
     /// The content of a snapshot: staged in the registry until the archive has it.
@@ -375,7 +379,9 @@ impl Engine {
                 .archive()
                 .snapshot(managed.id(), &row.snapshot_id)
                 .await?
-                .ok_or_else(|| damaged("neither registry nor archive has its content".to_owned()))?;
+                .ok_or_else(|| {
+                    damaged("neither registry nor archive has its content".to_owned())
+                })?;
             text = archived.parts.concat();
         }
         let schema: Schema = serde_json::from_str(&text)

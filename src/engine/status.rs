@@ -111,7 +111,9 @@ impl Engine {
             for (row, reply) in rows.iter().zip(&replies) {
                 let recent = reply.rows.iter().map(runs::parse_recent);
                 let recent = recent.collect::<Result<Vec<_>, ColumnError>>()?;
-                let last = recent.iter().find_map(|run| last_run(run, &row.database_id));
+                let last = recent
+                    .iter()
+                    .find_map(|run| last_run(run, &row.database_id));
                 found.extend(last.map(|last| (row.database_id.clone(), last)));
             }
             Ok(found)
@@ -172,10 +174,7 @@ fn counts(migrations: &[MigrationRecord]) -> StatusCounts {
 fn migration_state(record: &MigrationRecord) -> MigrationState {
     let status = record.status_word();
     // Of an attempt that left nothing applied the executions tell.
-    let applied = record
-        .applied
-        .as_ref()
-        .filter(|_| status == "applied");
+    let applied = record.applied.as_ref().filter(|_| status == "applied");
     MigrationState {
         migration_id: record.migration_id.clone(),
         version: record

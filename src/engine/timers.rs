@@ -53,7 +53,9 @@ impl Engine {
                             }
                         }
                         Ok(None) => {}
-                        Err(problem) => lines.push(format!("run {run_id} stays as it is: {problem}")),
+                        Err(problem) => {
+                            lines.push(format!("run {run_id} stays as it is: {problem}"))
+                        }
                     }
                 }
             }
@@ -89,11 +91,7 @@ impl Engine {
         let home = self.home();
         let read = async {
             let mut connection = home.database.open(Access::Read).await?;
-            let reply = ask(
-                connection.as_mut(),
-                runs::dead(&self.options().environment),
-            )
-            .await?;
+            let reply = ask(connection.as_mut(), runs::dead(&self.options().environment)).await?;
             Ok(reply
                 .rows
                 .iter()
@@ -140,14 +138,19 @@ impl Engine {
                     database.status = RunStatus::Failed;
                     database.problem = Some(ProblemNote {
                         code: "locked".to_owned(),
-                        detail: "its instance died, and another run took the database over".to_owned(),
+                        detail: "its instance died, and another run took the database over"
+                            .to_owned(),
                     });
                 }
             }
         }
         let owner = &self.inner.instance;
         let adopted = self
-            .tell_home(runs::adopt(&row.run_id, owner, self.options().lease_seconds))
+            .tell_home(runs::adopt(
+                &row.run_id,
+                owner,
+                self.options().lease_seconds,
+            ))
             .await?;
         if adopted != 1 {
             // Another instance was faster.
@@ -171,11 +174,15 @@ impl Engine {
             self.tell_home(runs::end(&row.run_id, "failed", now, &progress))
                 .await?;
             return Ok(Some((
-                format!("run {} ends as failed: its databases were taken over", row.run_id),
+                format!(
+                    "run {} ends as failed: its databases were taken over",
+                    row.run_id
+                ),
                 None,
             )));
         }
-        let only_home = run.databases.len() == 1 && unfinished.iter().all(|(_, managed)| managed.is_home);
+        let only_home =
+            run.databases.len() == 1 && unfinished.iter().all(|(_, managed)| managed.is_home);
         let drive = Drive {
             engine: self.clone(),
             run_id: row.run_id.clone(),
@@ -250,7 +257,11 @@ impl Engine {
     }
 
     /// Fills in what the registry of a database knows of the run's executions.
-    async fn show_what_was_done(&self, run: &mut Run, managed: &Managed) -> Result<(), EngineError> {
+    async fn show_what_was_done(
+        &self,
+        run: &mut Run,
+        managed: &Managed,
+    ) -> Result<(), EngineError> {
         let (connection, _) = self.read_state(managed).await?;
         if let Some(mut connection) = connection {
             let executed = self

@@ -54,13 +54,25 @@ impl Engine {
             }
             _ => {}
         }
-        if state.lock.as_ref().and_then(super::access::holder).is_some() {
+        if state
+            .lock
+            .as_ref()
+            .and_then(super::access::holder)
+            .is_some()
+        {
             return Err(managed.locked(state.lock.as_ref()));
         }
         let now = Timestamp::now();
         let mut change = Change::of(managed.id());
-        change.records = vec![migrations::withdraw(managed.id(), &record.migration_id, now)];
-        change.loose = vec![migrations::remove_status(managed.id(), &record.migration_id)];
+        change.records = vec![migrations::withdraw(
+            managed.id(),
+            &record.migration_id,
+            now,
+        )];
+        change.loose = vec![migrations::remove_status(
+            managed.id(),
+            &record.migration_id,
+        )];
         let mut event = self.draft(
             EventType::Withdrawn,
             caller,

@@ -1,6 +1,9 @@
 //! The definition of dbvc's own tables: the versions 100 and 100.x, compiled in.
 
+use crate::database::Statement;
 use crate::script::EngineKind;
+
+use super::statements as sql;
 
 /// One of dbvc's own versions.
 #[derive(Debug, Clone, Copy)]
@@ -41,7 +44,8 @@ fn tables_made_by(script: &str) -> Vec<(String, Vec<String>)> {
     let mut found: Vec<(String, Vec<String>)> = Vec::new();
     for line in script.lines() {
         if let Some(rest) = line.strip_prefix("CREATE TABLE ") {
-            found.push((rest.trim_end_matches(" (").to_owned(), Vec::new()));
+            let table = rest.trim_start_matches("dbo.").trim_end_matches(" (");
+            found.push((table.to_owned(), Vec::new()));
         } else if let Some(rest) = line.strip_prefix("    ")
             && let Some((column, _)) = rest.split_once(' ')
             && column.starts_with(|c: char| c.is_ascii_lowercase())
@@ -77,6 +81,12 @@ pub const OWN_TABLES: &[&str] = &[
     "trail_heads",
 ];
 
+/// Whether the registry is there: `present`, 0 or 1. Unlike any other statement it may be sent within a transaction to a
+/// database without a registry.
+pub fn present() -> Statement {
+    sql::REGISTRY_PRESENT.bind([])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,7 +101,10 @@ mod tests {
     #[test]
     fn the_columns_of_a_table_are_read_from_its_script() {
         let tables = OWN_VERSIONS[0].tables(EngineKind::Sqlite);
-        let head = tables.iter().find(|(table, _)| table == "trail_heads").unwrap();
+        let head = tables
+            .iter()
+            .find(|(table, _)| table == "trail_heads")
+            .unwrap();
         assert_eq!(head.1, ["database_id", "sequence", "hash"]);
     }
 

@@ -1,6 +1,6 @@
 //! The rows of the trail and of its head. What an event is, and how events are chained, is the business of `audit`.
 
-use crate::database::{ColumnError, Row, Statement};
+use crate::database::{ColumnError, Row, Statement, Value};
 use crate::script::DatabaseId;
 use crate::time::Timestamp;
 
@@ -68,12 +68,13 @@ pub fn read_head(database_id: &DatabaseId) -> Statement {
     sql::HEAD_READ.bind([database_id.as_str().into()])
 }
 
+/// Reads the head and keeps everybody else from moving it until the transaction ends.
+pub fn hold_head(database_id: &DatabaseId) -> Statement {
+    sql::HEAD_HOLD.bind([database_id.as_str().into()])
+}
+
 /// Moves the head on, if nobody else has: changes one row or none.
-pub fn advance_head(
-    database_id: &DatabaseId,
-    from: (u64, &str),
-    to: (u64, &str),
-) -> Statement {
+pub fn advance_head(database_id: &DatabaseId, from: (u64, &str), to: (u64, &str)) -> Statement {
     sql::HEAD_ADVANCE.bind([
         database_id.as_str().into(),
         number(from.0).into(),
@@ -94,7 +95,10 @@ impl EventRow {
             self.run_id.as_deref().into(),
             self.execution_id.as_deref().into(),
             self.kind.as_str().into(),
-            self.at.as_str().into(),
+            // What is written was made by dbvc, so it is a moment; text that is none is the server's to refuse.
+            self.at
+                .parse::<Timestamp>()
+                .map_or_else(|_| self.at.as_str().into(), Value::Time),
             self.executor.as_str().into(),
             self.principal.as_deref().into(),
             self.environment.as_str().into(),
@@ -109,22 +113,23 @@ impl EventRow {
 
 /// A page of events, newest first.
 pub fn page(database_id: &DatabaseId, page: EventPage<'_>) -> Statement {
-    let since = page
-        .since
-        .map_or_else(|| "0001-01-01T00:00:00.000Z".to_owned(), |since| since.to_string());
     sql::EVENTS_PAGE.bind([
         database_id.as_str().into(),
         number(page.before).into(),
         page.migration_id.unwrap_or_default().into(),
         page.kind.unwrap_or_default().into(),
-        since.into(),
+        page.since.unwrap_or(Timestamp::FIRST).into(),
         page.limit.into(),
     ])
 }
 
 /// A piece of the chain: at most `limit` events after the number `after`, oldest first.
 pub fn chain(database_id: &DatabaseId, after: u64, limit: u32) -> Statement {
-    sql::EVENTS_CHAIN.bind([database_id.as_str().into(), number(after).into(), limit.into()])
+    sql::EVENTS_CHAIN.bind([
+        database_id.as_str().into(),
+        number(after).into(),
+        limit.into(),
+    ])
 }
 
 /// The oldest events that the archive does not have, at most `limit`.
@@ -168,7 +173,10 @@ pub fn last_of_type(database_id: &DatabaseId, kind: &str) -> Statement {
 ///
 /// When the row is not of dbvc's making.
 pub fn parse(row: &Row) -> Result<EventRow, ColumnError> {
-    let optional = |column: &str| row.optional_text(column).map(|text| text.map(str::to_owned));
+    let optional = |column: &str| {
+        row.optional_text(column)
+            .map(|text| text.map(str::to_owned))
+    };
     Ok(EventRow {
         id: row.text("event_id")?.to_owned(),
         sequence: row.count("sequence")?,

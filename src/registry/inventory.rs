@@ -64,7 +64,10 @@ impl InventoryRow {
 ///
 /// When the row is not of dbvc's making.
 pub fn parse(row: &Row) -> Result<InventoryRow, ColumnError> {
-    let optional = |column: &str| row.optional_text(column).map(|text| text.map(str::to_owned));
+    let optional = |column: &str| {
+        row.optional_text(column)
+            .map(|text| text.map(str::to_owned))
+    };
     Ok(InventoryRow {
         database_id: row.parsed("database_id", "a database's id")?,
         kind: row.text("type")?.to_owned(),

@@ -6,7 +6,7 @@ use crate::time::Timestamp;
 
 use super::statements as sql;
 
-/// Grows with every taking of a lock. Whoever holds an older one is fenced off.
+/// Grows with every taking and every giving back of a lock. Whoever holds an older one is fenced off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FencingToken(pub i64);
 
@@ -26,7 +26,7 @@ pub struct Lease {
 /// The lease row as read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockRow {
-    /// The token of the last taking.
+    /// The token of the last taking or giving back.
     pub token: FencingToken,
     /// Who holds the lock; none when it is free.
     pub held: Option<Holding>,

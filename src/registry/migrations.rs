@@ -338,34 +338,45 @@ pub fn parse_definition(row: &Row) -> Result<Definition, ColumnError> {
     })
 }
 
-/// Sets a migration's state to what an attempt left. Two statements, of which exactly one changes a row; the attempt's row
-/// must be there already.
-pub fn set_status(
-    database_id: &DatabaseId,
-    migration_id: &MigrationId,
-    status: AppliedStatus,
-    checksum: &Checksum,
-    execution_id: &str,
-    executor: &str,
-    at: Timestamp,
-    duration_ms: u64,
-) -> [Statement; 2] {
-    let parameters = || {
+/// The state that an attempt leaves a migration in.
+#[derive(Debug, Clone, Copy)]
+pub struct StatusChange<'a> {
+    /// The migration.
+    pub migration_id: &'a MigrationId,
+    /// Its state from now on.
+    pub status: AppliedStatus,
+    /// Checksum of the up script that is applied or was tried.
+    pub checksum: Checksum,
+    /// The attempt; its row must be there already.
+    pub execution_id: &'a str,
+    /// Who asked for it.
+    pub executor: &'a str,
+    /// When it ended.
+    pub at: Timestamp,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+impl StatusChange<'_> {
+    /// Two statements, of which exactly one changes a row.
+    pub fn statements(&self, database_id: &DatabaseId) -> [Statement; 2] {
+        let parameters = || {
+            [
+                database_id.as_str().into(),
+                self.migration_id.as_str().into(),
+                self.status.as_str().into(),
+                self.checksum.to_string().into(),
+                self.execution_id.into(),
+                self.executor.into(),
+                self.at.into(),
+                i64::try_from(self.duration_ms).unwrap_or(i64::MAX).into(),
+            ]
+        };
         [
-            database_id.as_str().into(),
-            migration_id.as_str().into(),
-            status.as_str().into(),
-            checksum.to_string().into(),
-            execution_id.into(),
-            executor.into(),
-            at.into(),
-            i64::try_from(duration_ms).unwrap_or(i64::MAX).into(),
+            sql::STATUS_SET.bind(parameters()),
+            sql::STATUS_ADD.bind(parameters()),
         ]
-    };
-    [
-        sql::STATUS_SET.bind(parameters()),
-        sql::STATUS_ADD.bind(parameters()),
-    ]
+    }
 }
 
 /// Replaces the checksum that is recorded as applied: a person re-registered the changed text.

@@ -165,7 +165,9 @@ pub fn one(run_id: &str) -> Statement {
 pub fn latest(environment: &str, database_id: Option<&DatabaseId>, limit: u32) -> Statement {
     match database_id {
         None => sql::RUNS_LATEST.bind([environment.into(), limit.into()]),
-        Some(id) => sql::RUNS_LATEST_OF.bind([environment.into(), id.as_str().into(), limit.into()]),
+        Some(id) => {
+            sql::RUNS_LATEST_OF.bind([environment.into(), id.as_str().into(), limit.into()])
+        }
     }
 }
 
@@ -185,7 +187,11 @@ pub struct RecentRun {
 /// The latest runs on a database, newest first, without those that found it locked. Whether a run over all databases did
 /// so is in its progress.
 pub fn recent(environment: &str, database_id: &DatabaseId, limit: u32) -> Statement {
-    sql::RUNS_RECENT_OF.bind([environment.into(), database_id.as_str().into(), limit.into()])
+    sql::RUNS_RECENT_OF.bind([
+        environment.into(),
+        database_id.as_str().into(),
+        limit.into(),
+    ])
 }
 
 /// A row of [`recent`].

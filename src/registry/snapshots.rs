@@ -80,7 +80,7 @@ pub fn one(database_id: &DatabaseId, snapshot_id: &str) -> Statement {
 }
 
 /// At most `limit` headers before a moment and, at that moment, before an id; newest first.
-pub fn page(database_id: &DatabaseId, before: &str, before_id: &str, limit: u32) -> Statement {
+pub fn page(database_id: &DatabaseId, before: Timestamp, before_id: &str, limit: u32) -> Statement {
     sql::SNAPSHOTS_PAGE.bind([
         database_id.as_str().into(),
         before.into(),

@@ -35,8 +35,9 @@ pub struct DatabaseState {
 /// The statements of the read, in the order in which [`parse`] takes the answers.
 pub fn statements(database_id: &DatabaseId) -> Vec<Statement> {
     vec![
-        migrations::records(database_id),
+        // First: a lock that was not taken or given back since makes the rest current, on whatever isolation level.
         lock::read(database_id),
+        migrations::records(database_id),
         runs::open_plans(database_id),
         snapshots::newest(database_id),
         snapshots::newest_trusted(database_id),
@@ -55,7 +56,7 @@ pub const ANSWERS: usize = 7;
 /// When a row is not of dbvc's making.
 pub fn parse(replies: &[Reply]) -> Result<DatabaseState, ColumnError> {
     let rows = |index: usize| replies.get(index).map_or(&[][..], |reply| &reply.rows[..]);
-    let (withdrawn, mut records): (Vec<_>, Vec<_>) = rows(0)
+    let (withdrawn, mut records): (Vec<_>, Vec<_>) = rows(1)
         .iter()
         .map(migrations::parse_record)
         .collect::<Result<Vec<_>, _>>()?
@@ -70,7 +71,7 @@ pub fn parse(replies: &[Reply]) -> Result<DatabaseState, ColumnError> {
     Ok(DatabaseState {
         migrations: records,
         withdrawn,
-        lock: rows(1).first().map(lock::parse).transpose()?,
+        lock: rows(0).first().map(lock::parse).transpose()?,
         open_plans: rows(2)
             .iter()
             .map(runs::parse_plan)

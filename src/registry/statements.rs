@@ -18,7 +18,10 @@ statements! {
         database_name = @P6, folder = @P7, connection = @P8, updated_at = @P9 WHERE database_id = @P1";
     INVENTORY_INSERT = "INSERT INTO db_inventory (database_id, type, engine, environment, server_name, database_name, \
         folder, connection, created_at, updated_at) SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P9 \
-        WHERE NOT EXISTS (SELECT 1 FROM db_inventory WHERE database_id = @P1)";
+        WHERE NOT EXISTS (SELECT 1 FROM db_inventory {hold} WHERE database_id = @P1)";
+
+    // Asks the catalogue: to name a table that is not there would end a transaction on SQL Server.
+    REGISTRY_PRESENT = "SELECT {present trail_heads} AS present";
 
     // State of all migrations, without their texts.
     MIGRATIONS_STATE = "SELECT r.migration_id, r.version, r.name, r.description, r.author, r.file_name, r.up_checksum, \
@@ -44,7 +47,8 @@ statements! {
     MIGRATION_INSERT = "INSERT INTO migration_registry (database_id, migration_id, version, version_key, name, \
         description, author, file_name, up_script, up_checksum, down_script, down_checksum, created_at, updated_at, \
         revision, archived_revision) SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11, @P12, @P13, @P13, 1, 0 \
-        WHERE NOT EXISTS (SELECT 1 FROM migration_registry WHERE database_id = @P1 AND migration_id = @P2)";
+        WHERE NOT EXISTS (SELECT 1 FROM migration_registry {hold} \
+        WHERE database_id = @P1 AND migration_id = @P2)";
     // Puts another text in place, and takes a withdrawn migration up again.
     MIGRATION_REPLACE = "UPDATE migration_registry SET version = @P3, version_key = @P4, description = @P5, author = @P6, \
         file_name = @P7, up_script = @P8, up_checksum = @P9, down_script = @P10, down_checksum = @P11, \
@@ -115,10 +119,10 @@ statements! {
     SNAPSHOT_PART_INSERT = "INSERT INTO schema_snapshot_parts (snapshot_id, part, content) VALUES (@P1, @P2, @P3)";
     SNAPSHOT_NEWEST = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, \
         object_counts, size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 \
-        ORDER BY covers DESC {page @P2}";
+        ORDER BY covers DESC, captured_at DESC {page @P2}";
     SNAPSHOT_NEWEST_TRUSTED = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, \
         object_counts, size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 \
-        AND type IN ('baseline', 'post-migration') ORDER BY covers DESC {page @P2}";
+        AND type IN ('baseline', 'post-migration') ORDER BY covers DESC, captured_at DESC {page @P2}";
     SNAPSHOT_ONE = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, object_counts, \
         size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 AND snapshot_id = @P2";
     // Newest first by time and id: pages of several databases are merged by the caller.
@@ -134,7 +138,7 @@ statements! {
     SNAPSHOT_ARCHIVED = "UPDATE schema_snapshots SET archived_at = @P2 WHERE snapshot_id = @P1";
 
     LOCK_ADD = "INSERT INTO migration_locks (database_id, token) SELECT @P1, 0 \
-        WHERE NOT EXISTS (SELECT 1 FROM migration_locks WHERE database_id = @P1)";
+        WHERE NOT EXISTS (SELECT 1 FROM migration_locks {hold} WHERE database_id = @P1)";
     LOCK_READ = "SELECT token, owner, run_id, acquired_at, expires_at, \
         CASE WHEN expires_at <= {now} THEN 1 ELSE 0 END AS expired FROM migration_locks WHERE database_id = @P1";
     LOCK_TAKE = "UPDATE migration_locks SET token = @P2 + 1, owner = @P3, run_id = @P4, acquired_at = {now}, \
@@ -142,7 +146,9 @@ statements! {
         WHERE database_id = @P1 AND token = @P2 AND (owner IS NULL OR expires_at <= {now})";
     LOCK_RENEW = "UPDATE migration_locks SET heartbeat_at = {now}, expires_at = {now+@P4} \
         WHERE database_id = @P1 AND token = @P2 AND owner = @P3";
-    LOCK_RELEASE = "UPDATE migration_locks SET owner = NULL, run_id = NULL, heartbeat_at = {now}, expires_at = NULL \
+    // Another token, so that what was read of the database while somebody held the lock is no ground for taking it.
+    LOCK_RELEASE = "UPDATE migration_locks SET token = @P2 + 1, owner = NULL, run_id = NULL, \
+        heartbeat_at = {now}, expires_at = NULL \
         WHERE database_id = @P1 AND token = @P2 AND owner = @P3";
 
     PLAN_INSERT = "INSERT INTO migration_run_plans (database_id, token, run_id, steps, created_at) \
@@ -181,8 +187,10 @@ statements! {
         AND status IN ('queued', 'running') AND expires_at <= {now} ORDER BY started_at, run_id";
 
     HEAD_ADD = "INSERT INTO trail_heads (database_id, sequence, hash) SELECT @P1, 0, '' \
-        WHERE NOT EXISTS (SELECT 1 FROM trail_heads WHERE database_id = @P1)";
+        WHERE NOT EXISTS (SELECT 1 FROM trail_heads {hold} WHERE database_id = @P1)";
     HEAD_READ = "SELECT sequence, hash FROM trail_heads WHERE database_id = @P1";
+    // Nobody else moves a head that was read so before this transaction ends.
+    HEAD_HOLD = "SELECT sequence, hash FROM trail_heads {hold} WHERE database_id = @P1";
     HEAD_ADVANCE = "UPDATE trail_heads SET sequence = @P4, hash = @P5 \
         WHERE database_id = @P1 AND sequence = @P2 AND hash = @P3";
     // Guarded by the head: when somebody else was faster nothing is inserted, and nothing can collide.
@@ -216,13 +224,24 @@ mod tests {
     use super::*;
     use crate::database::Dialect;
 
+    /// The parser takes nothing but a number behind FETCH NEXT; the server takes a parameter.
+    fn literal_page(text: &str) -> String {
+        match text.split_once("FETCH NEXT @P") {
+            Some((before, after)) => format!("{before}FETCH NEXT {after}"),
+            None => text.to_owned(),
+        }
+    }
+
     #[test]
     fn every_statement_is_sql_servers_as_well() {
         let dialect = sqlparser::dialect::MsSqlDialect {};
         for (name, sql) in ALL {
             let text = Dialect::TransactSql.render(sql.0);
-            assert!(!text.contains('{'), "{name} has an unknown placeholder: {text}");
-            let parsed = sqlparser::parser::Parser::parse_sql(&dialect, &text);
+            assert!(
+                !text.contains('{'),
+                "{name} has an unknown placeholder: {text}"
+            );
+            let parsed = sqlparser::parser::Parser::parse_sql(&dialect, &literal_page(&text));
             assert!(parsed.is_ok(), "{name}: {} in {text}", parsed.unwrap_err());
         }
     }
@@ -245,8 +264,9 @@ mod tests {
         for (name, sql) in ALL {
             let highest = (1..=20).rev().find(|n| {
                 let text = sql.0;
-                text.match_indices(&format!("@P{n}"))
-                    .any(|(at, found)| !text[at + found.len()..].starts_with(|c: char| c.is_ascii_digit()))
+                text.match_indices(&format!("@P{n}")).any(|(at, found)| {
+                    !text[at + found.len()..].starts_with(|c: char| c.is_ascii_digit())
+                })
             });
             for n in 1..=highest.unwrap_or(0) {
                 assert!(sql.0.contains(&format!("@P{n}")), "{name} lacks @P{n}");

@@ -7,7 +7,7 @@ use super::migration_name::MigrationName;
 use super::text_form::serde_as_text;
 use super::version::Version;
 
-/// The longest text that is looked up as an id, in characters.
+/// The longest text that is looked up as an id, in UTF-16 units: that is how T-SQL counts the length of a column.
 const MAX_LENGTH: usize = 300;
 
 /// The id of a migration: `V101__add_users`, `20251127_143000_add_users` or `R__refresh_views`.
@@ -48,7 +48,7 @@ impl MigrationId {
     ///
     /// When the text is empty, too long or holds control characters.
     pub fn parse(text: &str) -> Result<Self, MigrationIdError> {
-        if text.is_empty() || text.chars().nth(MAX_LENGTH).is_some() {
+        if text.is_empty() || text.encode_utf16().nth(MAX_LENGTH).is_some() {
             return Err(MigrationIdError::Length);
         }
         if text.chars().any(char::is_control) {

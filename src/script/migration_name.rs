@@ -49,7 +49,8 @@ impl MigrationName {
         }
     }
 
-    /// The name in the name of a file: `[A-Za-z0-9][A-Za-z0-9_ .-]{0,199}`.
+    /// The name in the name of a file: `[A-Za-z0-9][A-Za-z0-9_ .-]{0,199}`, not ending with a blank, because T-SQL holds
+    /// two texts for equal that differ in that only.
     ///
     /// # Errors
     ///
@@ -58,7 +59,11 @@ impl MigrationName {
         let rest_is_fine =
             |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b' ' | b'.' | b'-');
         let begins_well = name.starts_with(|first: char| first.is_ascii_alphanumeric());
-        if begins_well && name.len() <= MAX_IN_FILE && name.bytes().all(rest_is_fine) {
+        if begins_well
+            && name.len() <= MAX_IN_FILE
+            && name.bytes().all(rest_is_fine)
+            && !name.ends_with(' ')
+        {
             Ok(Self(name.to_owned()))
         } else {
             Err(MigrationNameError::InFile)

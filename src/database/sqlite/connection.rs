@@ -117,14 +117,16 @@ fn open_file(path: &Path, access: Access) -> Result<rusqlite::Connection, Databa
 pub(super) fn translate(error: rusqlite::Error, phase: &'static str) -> DatabaseError {
     let message = error.to_string();
     match error.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation) if message.starts_with("UNIQUE constraint failed") => {
+            DatabaseError::Duplicate { message }
+        }
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => DatabaseError::Busy { phase },
         // A statement that SQLite could not compile: with dbvc's own statements that is a table that is not there yet.
         Some(ErrorCode::Unknown) if message.contains("no such table") => {
             DatabaseError::NoRegistry { message }
         }
-        Some(ErrorCode::Unknown | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch) | None => {
-            DatabaseError::Refused { phase, message }
-        }
+        Some(ErrorCode::Unknown | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch)
+        | None => DatabaseError::Refused { phase, message },
         Some(_) => DatabaseError::Unavailable { phase, message },
     }
 }
@@ -135,6 +137,7 @@ impl ToSql for Value {
             Self::Null => ToSqlOutput::Borrowed(ValueRef::Null),
             Self::Integer(number) => ToSqlOutput::Borrowed(ValueRef::Integer(*number)),
             Self::Text(text) => ToSqlOutput::Borrowed(ValueRef::Text(text.as_bytes())),
+            Self::Time(moment) => moment.to_string().into(),
         })
     }
 }
@@ -150,10 +153,7 @@ fn read_value(value: ValueRef<'_>) -> Value {
     }
 }
 
-fn answer(
-    connection: &rusqlite::Connection,
-    statement: &Statement,
-) -> rusqlite::Result<Reply> {
+fn answer(connection: &rusqlite::Connection, statement: &Statement) -> rusqlite::Result<Reply> {
     let text = Dialect::Sqlite.render(statement.template);
     let mut prepared = connection.prepare_cached(&text)?;
     for (position, value) in statement.parameters.iter().enumerate() {
@@ -168,7 +168,7 @@ fn answer(
             rows: Vec::new(),
         });
     }
-    let columns: Arc<[String]> = prepared.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Arc<[String]> = prepared.column_names().map(str::to_owned).collect();
     let mut rows = Vec::new();
     let mut cursor = prepared.raw_query();
     while let Some(row) = cursor.next()? {

@@ -199,10 +199,7 @@ fn watch(
 
 /// Takes the watch away and undoes the settings that would keep dbvc from writing its records in the same transaction.
 fn restore(connection: &mut Connection, mode: ScriptMode, seen: &Mutex<Seen>) -> bool {
-    let mut soiled = seen
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .soiled;
+    let mut soiled = seen.lock().unwrap_or_else(PoisonError::into_inner).soiled;
     let unwatched = connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
     let untimed = connection.progress_handler(0, None::<fn() -> bool>);
     soiled |= unwatched.is_err() || untimed.is_err();
@@ -241,9 +238,9 @@ fn run_once(
     let mut rows_affected = 0;
     loop {
         let fail = |message: Option<String>, error: Option<&rusqlite::Error>, at: usize| {
-            let number = error.and_then(rusqlite::Error::sqlite_error).map_or(1, |code| {
-                i64::from(code.extended_code)
-            });
+            let number = error
+                .and_then(rusqlite::Error::sqlite_error)
+                .map_or(1, |code| i64::from(code.extended_code));
             let refusal = seen
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

@@ -3,6 +3,7 @@
 use crate::audit::{Change, Delivery, EventType};
 use crate::database::{Connection, Statement, ask};
 use crate::registry::executions::{self, Direction, ExecutionStatus};
+use crate::registry::migrations::StatusChange;
 use crate::registry::{events, migrations};
 
 use super::super::Engine;
@@ -52,9 +53,7 @@ impl Engine {
         let mut change = Change::of(managed.id());
         if corrects {
             for correction in &found.corrections {
-                if let Some(statements) =
-                    correct(connection.as_mut(), managed, correction).await?
-                {
+                if let Some(statements) = correct(connection.as_mut(), managed, correction).await? {
                     change.either.push(statements);
                     mended.push(format!(
                         "{}: its state is {} again",
@@ -87,14 +86,16 @@ impl Engine {
         } else {
             self.write(connection.as_mut(), managed, change).await?;
         }
-        if copies_again || delivers_again {
-            self.try_to_deliver(managed).await?;
-        }
+        // Here and now, so that the checks that follow do not find this event waiting.
+        self.try_to_deliver(managed).await?;
         Ok(true)
     }
 
     /// Delivers, and says what; an archive that is down is no failure of mending.
-    async fn try_to_deliver(&self, managed: &Managed) -> Result<Option<String>, EngineError> {
+    pub(super) async fn try_to_deliver(
+        &self,
+        managed: &Managed,
+    ) -> Result<Option<String>, EngineError> {
         match self.deliver_now(managed).await {
             Ok(delivery) if delivery.is_empty() => Ok(None),
             Ok(Delivery {
@@ -139,15 +140,15 @@ async fn correct(
         }
     };
     Ok(execution.map(|execution| {
-        migrations::set_status(
-            managed.id(),
-            &correction.migration_id,
-            correction.status,
-            &execution.checksum,
-            &execution.execution_id,
-            &execution.executor,
-            execution.finished_at.unwrap_or(execution.started_at),
-            execution.duration_ms.unwrap_or(0),
-        )
+        StatusChange {
+            migration_id: &correction.migration_id,
+            status: correction.status,
+            checksum: execution.checksum,
+            execution_id: &execution.execution_id,
+            executor: &execution.executor,
+            at: execution.finished_at.unwrap_or(execution.started_at),
+            duration_ms: execution.duration_ms.unwrap_or(0),
+        }
+        .statements(managed.id())
     }))
 }

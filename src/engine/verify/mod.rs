@@ -36,7 +36,12 @@ struct Title {
 }
 
 impl Title {
-    fn ended(self, status: CheckStatus, detail: impl Into<String>, mut items: Vec<String>) -> Check {
+    fn ended(
+        self,
+        status: CheckStatus,
+        detail: impl Into<String>,
+        mut items: Vec<String>,
+    ) -> Check {
         if items.len() > ITEMS {
             let more = items.len() - ITEMS;
             items.truncate(ITEMS);
@@ -111,6 +116,7 @@ impl Engine {
         let managed = self.managed(&request.database_id).await?;
         if let Some(resolution) = &request.resolve {
             self.resolve(caller, &managed, resolution).await?;
+            self.try_to_deliver(&managed).await?;
         }
         let before = self.examine(&managed).await?;
         if !request.fix || !self.mend(caller, &managed, &before.mendable).await? {

@@ -3,7 +3,7 @@
 use crate::audit::{Change, EventType};
 use crate::database::{Connection, ask};
 use crate::registry::executions::{self, Direction, Execution, ExecutionStatus};
-use crate::registry::migrations::{self, AppliedStatus};
+use crate::registry::migrations::{AppliedStatus, StatusChange};
 use crate::time::Timestamp;
 
 use super::super::Engine;
@@ -61,7 +61,11 @@ impl Engine {
         let execution =
             half_applied(connection.as_mut(), managed, &resolution.execution_id).await?;
         let (ended, left) = outcome(execution.direction, resolution.applied);
-        let word = if resolution.applied { "applied" } else { "failed" };
+        let word = if resolution.applied {
+            "applied"
+        } else {
+            "failed"
+        };
         // The checksum recorded for a migration is that of its up script; the attempt's own may be that of its down script.
         let checksum = state
             .find(execution.migration_id.as_str())
@@ -69,16 +73,16 @@ impl Engine {
             .map_or(execution.checksum, |applied| applied.checksum);
         let mut change = Change::of(managed.id());
         change.records = vec![executions::resolve(&execution.execution_id, ended, word)];
-        change.either = vec![migrations::set_status(
-            managed.id(),
-            &execution.migration_id,
-            left,
-            &checksum,
-            &execution.execution_id,
-            &execution.executor,
-            Timestamp::now(),
-            execution.duration_ms.unwrap_or(0),
-        )];
+        let status = StatusChange {
+            migration_id: &execution.migration_id,
+            status: left,
+            checksum,
+            execution_id: &execution.execution_id,
+            executor: &execution.executor,
+            at: Timestamp::now(),
+            duration_ms: execution.duration_ms.unwrap_or(0),
+        };
+        change.either = vec![status.statements(managed.id())];
         let data = serde_json::json!({
             "as": word,
             "direction": execution.direction.as_str(),

@@ -1,0 +1,88 @@
+//! POST migrations/run: applies what is pending to one database or to all of the environment.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::engine::{Caller, DryRun, InlineMigration, OutOfOrder, RunRequest};
+use crate::script::Version;
+
+use super::answer::Answer;
+use super::migrations_create::up_file_name;
+use super::problem::Problem;
+use super::request::{Call, Method};
+use super::values::{dry_run, environment, parsed, person, script, target};
+use super::waiting::Waiting;
+use super::{App, HttpFunction, JSON_ONLY};
+
+pub(super) const FUNCTION: HttpFunction = HttpFunction {
+    name: "dbvc-migrations-run",
+    methods: &[Method::Post],
+    route: "dbvc/migrations/run",
+    offers: JSON_ONLY,
+    handle: |app, call| Box::pin(handle(app, call)),
+};
+
+async fn handle(app: Arc<App>, call: Call) -> Result<Answer, Problem> {
+    let (caller, request) = read(&call)?;
+    let waiting = Waiting::of(&call, request.dry_run != DryRun::No);
+    let run = app.engine.run(&caller, request, waiting.wait()).await?;
+    waiting.answer(&run)
+}
+
+fn read(call: &Call) -> Result<(Caller, RunRequest), Problem> {
+    let mut body = call.body()?;
+    let database_id = body.required("databaseId", target);
+    let environment = body.required("environment", environment);
+    let executor = body.required("executor", person);
+    let up_to = body.optional("target", parsed::<Version>);
+    let out_of_order = body
+        .optional("outOfOrder", out_of_order)
+        .unwrap_or_default();
+    let baseline = body.optional("baseline", parsed::<Version>);
+    let is_dry = body.has("dryRun");
+    let dry_run = body.optional("dryRun", dry_run);
+    // Where dryRun is wrong, that is the thing to say; that migrations needs it would only confuse.
+    let really_runs = !is_dry || dry_run == Some(DryRun::No);
+    if really_runs && body.has("migrations") {
+        body.wrong(
+            "migrations",
+            "is for dry runs only; register migrations by POST migrations to run them",
+        );
+    }
+    let migrations = body.list("migrations", |item| {
+        let file_name = item.required("fileName", up_file_name);
+        let up_script = item.required("upScript", script);
+        let down_script = item.optional("downScript", script);
+        Some(InlineMigration {
+            file_name: file_name?,
+            up_script: up_script?,
+            down_script,
+        })
+    });
+    let (Some(database_id), Some(environment), Some(executor)) =
+        (database_id, environment, executor)
+    else {
+        return Err(body.refuse());
+    };
+    body.finish()?;
+    let request = RunRequest {
+        database_id,
+        environment,
+        target: up_to,
+        out_of_order,
+        baseline,
+        dry_run: dry_run.unwrap_or_default(),
+        migrations,
+    };
+    Ok((call.caller(executor), request))
+}
+
+fn out_of_order(value: Value) -> Result<OutOfOrder, String> {
+    match value.as_str() {
+        Some("error") => Ok(OutOfOrder::Error),
+        Some("skip") => Ok(OutOfOrder::Skip),
+        Some("allow") => Ok(OutOfOrder::Allow),
+        _ => Err("must be error, skip or allow".to_owned()),
+    }
+}

@@ -1,0 +1,474 @@
+//! Problem details (RFC 9457): every answer that says why something was not done.
+
+use serde::Serialize;
+use warp::http::StatusCode;
+
+use crate::engine::{EngineError, FieldError, LockHolder, Run};
+
+use super::answer::Answer;
+
+/// Seconds after which a caller may try a locked database again.
+const RETRY_LOCKED: u32 = 5;
+/// Seconds after which a caller may try a service again that was down.
+const RETRY_UNAVAILABLE: u32 = 30;
+/// How many wrong fields the text of a problem names; `errors` has them all.
+const FIELDS_IN_DETAIL: usize = 5;
+
+/// A status of a problem: it can hold nothing but a 4xx or a 5xx.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorStatus {
+    /// 400
+    BadRequest,
+    /// 404
+    NotFound,
+    /// 405
+    MethodNotAllowed,
+    /// 406
+    NotAcceptable,
+    /// 409
+    Conflict,
+    /// 413
+    PayloadTooLarge,
+    /// 415
+    UnsupportedMediaType,
+    /// 422
+    UnprocessableContent,
+    /// 423
+    Locked,
+    /// 428
+    PreconditionRequired,
+    /// 500
+    Internal,
+    /// 503
+    ServiceUnavailable,
+}
+
+impl From<ErrorStatus> for StatusCode {
+    fn from(status: ErrorStatus) -> Self {
+        match status {
+            ErrorStatus::BadRequest => Self::BAD_REQUEST,
+            ErrorStatus::NotFound => Self::NOT_FOUND,
+            ErrorStatus::MethodNotAllowed => Self::METHOD_NOT_ALLOWED,
+            ErrorStatus::NotAcceptable => Self::NOT_ACCEPTABLE,
+            ErrorStatus::Conflict => Self::CONFLICT,
+            ErrorStatus::PayloadTooLarge => Self::PAYLOAD_TOO_LARGE,
+            ErrorStatus::UnsupportedMediaType => Self::UNSUPPORTED_MEDIA_TYPE,
+            ErrorStatus::UnprocessableContent => Self::UNPROCESSABLE_ENTITY,
+            ErrorStatus::Locked => Self::LOCKED,
+            ErrorStatus::PreconditionRequired => Self::PRECONDITION_REQUIRED,
+            ErrorStatus::Internal => Self::INTERNAL_SERVER_ERROR,
+            ErrorStatus::ServiceUnavailable => Self::SERVICE_UNAVAILABLE,
+        }
+    }
+}
+
+/// Declares the codes with what belongs to each, so that none can be without its status or its title.
+macro_rules! codes {
+    ($($variant:ident => $text:literal, $status:ident, $title:literal;)*) => {
+        /// A code of the contract.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum Code {
+            $(#[doc = concat!("`", $text, "`")] $variant,)*
+        }
+
+        impl Code {
+            /// The code as the contract writes it.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            /// The code that the contract writes so.
+            fn named(text: &str) -> Option<Self> {
+                match text { $($text => Some(Self::$variant),)* _ => None }
+            }
+
+            /// The status that the code is answered with.
+            pub fn status(self) -> ErrorStatus {
+                match self { $(Self::$variant => ErrorStatus::$status,)* }
+            }
+
+            /// The title, which never changes for a code.
+            pub fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    InvalidRequest => "invalid-request", BadRequest, "The request is not valid";
+    WrongEnvironment => "wrong-environment", BadRequest, "Another environment";
+    UnknownDatabase => "unknown-database", NotFound, "No such database";
+    UnknownMigration => "unknown-migration", NotFound, "No such migration";
+    UnknownRun => "unknown-run", NotFound, "No such run";
+    UnknownSnapshot => "unknown-snapshot", NotFound, "No such snapshot";
+    NotFound => "not-found", NotFound, "No such path";
+    MethodNotAllowed => "method-not-allowed", MethodNotAllowed, "The path does not know the method";
+    NotAcceptable => "not-acceptable", NotAcceptable, "No acceptable type";
+    AlreadyRegistered => "already-registered", Conflict, "Already registered with another text";
+    DuplicateVersion => "duplicate-version", Conflict, "The version is taken";
+    ReservedVersion => "reserved-version", Conflict, "The version is reserved";
+    ChecksumMismatch => "checksum-mismatch", Conflict, "A script was changed after it was applied";
+    NotApplied => "not-applied", Conflict, "The migration is not applied";
+    NotLatest => "not-latest", Conflict, "Not the newest applied migration";
+    NoDownScript => "no-down-script", Conflict, "There is no down script";
+    OutOfOrder => "out-of-order", Conflict, "A migration is out of order";
+    MissingVariant => "missing-variant", Conflict, "There is no script for this engine";
+    HalfApplied => "half-applied", Conflict, "A migration may be half applied";
+    NotTransactional => "not-transactional", Conflict, "A script cannot run in a transaction";
+    Protected => "protected", Conflict, "The migration is protected";
+    Drifted => "drifted", Conflict, "The database was changed by hand";
+    TooLarge => "too-large", PayloadTooLarge, "The body is too large";
+    UnsupportedMediaType => "unsupported-media-type", UnsupportedMediaType, "The body is not JSON";
+    MigrationFailed => "migration-failed", UnprocessableContent, "A script failed";
+    Locked => "locked", Locked, "Another run holds the database";
+    ConfirmationRequired => "confirmation-required", PreconditionRequired, "Production asks for a confirmation";
+    Internal => "internal-error", Internal, "Something went wrong inside dbvc";
+    Unavailable => "unavailable", ServiceUnavailable, "A service cannot be used at the moment";
+    RegistryNewer => "registry-newer", ServiceUnavailable, "The registry was written by a newer dbvc";
+}
+
+impl From<&EngineError> for Code {
+    /// The engine knows the codes, the contract their statuses.
+    fn from(error: &EngineError) -> Self {
+        Self::named(error.code()).unwrap_or(Self::Internal)
+    }
+}
+
+/// Why a request was not carried out, as callers see it.
+#[derive(Debug)]
+pub struct Problem {
+    code: Code,
+    detail: String,
+    more: Box<More>,
+}
+
+/// What only some problems carry.
+#[derive(Debug, Default)]
+struct More {
+    errors: Vec<FieldError>,
+    lock: Option<LockHolder>,
+    run: Option<Run>,
+    allow: Option<String>,
+    /// For the log, never for callers.
+    cause: Option<String>,
+}
+
+/// The members of the answer's body.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    code: &'static str,
+    instance: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [FieldError],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock: Option<&'a LockHolder>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    run: Option<&'a Run>,
+}
+
+impl Problem {
+    fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self {
+            code,
+            detail: detail.into(),
+            more: Box::default(),
+        }
+    }
+
+    /// The code.
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What is behind the problem, for the log.
+    pub fn cause(&self) -> Option<&str> {
+        self.more.cause.as_deref()
+    }
+
+    /// The answer to a request for `instance`, its path without the query.
+    pub fn into_answer(self, instance: &str) -> Answer {
+        let status = StatusCode::from(self.code.status());
+        let body = Body {
+            kind: format!("urn:dbvc:problem:{}", self.code.as_str()),
+            title: self.code.title(),
+            status: status.as_u16(),
+            detail: &self.detail,
+            code: self.code.as_str(),
+            instance,
+            errors: &self.more.errors,
+            lock: self.more.lock.as_ref(),
+            run: self.more.run.as_ref(),
+        };
+        // Nothing in the body can fail to become JSON; were it otherwise, the status still says what happened.
+        let text = serde_json::to_string(&body).unwrap_or_default();
+        let mut answer = Answer::text(status, "application/problem+json", text);
+        if let Some(allow) = self.more.allow {
+            answer = answer.with_header("allow", allow);
+        }
+        let retry_after = match self.code.status() {
+            ErrorStatus::Locked => Some(RETRY_LOCKED),
+            ErrorStatus::ServiceUnavailable => Some(RETRY_UNAVAILABLE),
+            _ => None,
+        };
+        if let Some(seconds) = retry_after {
+            answer = answer.with_header("retry-after", seconds.to_string());
+        }
+        answer
+    }
+}
+
+/// A request that is wrong as a whole.
+pub fn bad_request(detail: impl Into<String>) -> Problem {
+    Problem::new(Code::InvalidRequest, detail)
+}
+
+/// A request with wrong fields.
+pub fn wrong_fields(errors: Vec<FieldError>) -> Problem {
+    let mut named: Vec<String> = errors
+        .iter()
+        .take(FIELDS_IN_DETAIL)
+        .map(|error| format!("{} {}", error.field, error.message))
+        .collect();
+    if errors.len() > FIELDS_IN_DETAIL {
+        named.push(format!(
+            "{} more in errors",
+            errors.len() - FIELDS_IN_DETAIL
+        ));
+    }
+    let mut problem = bad_request(format!("correct the request: {}", named.join("; ")));
+    problem.more.errors = errors;
+    problem
+}
+
+/// A path that no function has.
+pub fn not_found() -> Problem {
+    Problem::new(
+        Code::NotFound,
+        "there is nothing at this path; the functions of dbvc are under /api/dbvc",
+    )
+}
+
+/// A database that cannot exist, because no id has this form.
+pub fn unknown_database() -> Problem {
+    Problem::new(
+        Code::UnknownDatabase,
+        "there is no such database in the inventory; GET databases lists them",
+    )
+}
+
+/// A migration that cannot exist, because no id has this form.
+pub fn unknown_migration() -> Problem {
+    Problem::new(
+        Code::UnknownMigration,
+        "there is no such migration; GET migrations/status?detailed=true lists them",
+    )
+}
+
+/// A run that cannot exist, because no id has this form.
+pub fn unknown_run() -> Problem {
+    Problem::new(
+        Code::UnknownRun,
+        "there is no such run; GET runs lists the latest",
+    )
+}
+
+/// A path that exists, but not for the method; `allow` lists those that it knows.
+pub fn method_not_allowed(allow: String) -> Problem {
+    let mut problem = Problem::new(
+        Code::MethodNotAllowed,
+        format!("use one of the methods of this path: {allow}"),
+    );
+    problem.more.allow = Some(allow);
+    problem
+}
+
+/// A caller that accepts none of the types on offer.
+pub fn not_acceptable(offers: &str) -> Problem {
+    Problem::new(
+        Code::NotAcceptable,
+        format!("send an Accept header that allows one of: {offers}"),
+    )
+}
+
+/// A body above the limit.
+pub fn too_large() -> Problem {
+    Problem::new(
+        Code::TooLarge,
+        "the body is over 10 MiB; split the script into several migrations",
+    )
+}
+
+/// A body in another form than JSON.
+pub fn unsupported_media_type(detail: impl Into<String>) -> Problem {
+    Problem::new(Code::UnsupportedMediaType, detail)
+}
+
+/// A defect of dbvc; `cause` is for the log only.
+pub fn internal(cause: impl Into<String>) -> Problem {
+    let mut problem = Problem::new(
+        Code::Internal,
+        "the reason is in the log under the x-request-id of this answer; try again, and report it if it stays",
+    );
+    problem.more.cause = Some(cause.into());
+    problem
+}
+
+impl From<EngineError> for Problem {
+    fn from(error: EngineError) -> Self {
+        let code = Code::from(&error);
+        let detail = error.to_string();
+        match error {
+            EngineError::Invalid(errors) => wrong_fields(errors),
+            EngineError::InRun { problem, run } => {
+                let mut problem = Self::from(*problem);
+                problem.more.run = Some(*run);
+                problem
+            }
+            other => {
+                let mut problem = Self::new(code, detail);
+                problem.more.cause = causes(&other);
+                match other {
+                    EngineError::Locked { holder, .. } => problem.more.lock = holder,
+                    EngineError::MigrationFailed(run) => problem.more.run = Some(*run),
+                    _ => {}
+                }
+                problem
+            }
+        }
+    }
+}
+
+/// What is behind an error, outermost first.
+fn causes(error: &dyn std::error::Error) -> Option<String> {
+    let mut texts = Vec::new();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        texts.push(cause.to_string());
+        source = cause.source();
+    }
+    (!texts.is_empty()).then(|| texts.join(": "))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::database::DatabaseError;
+    use crate::script::{DatabaseId, MigrationId};
+
+    fn body(answer: &Answer) -> Value {
+        serde_json::from_str(answer.body()).unwrap()
+    }
+
+    fn orders() -> DatabaseId {
+        DatabaseId::parse("orders").unwrap()
+    }
+
+    #[test]
+    fn a_problem_has_all_members_of_the_contract() {
+        let answer = bad_request("send JSON").into_answer("/api/dbvc/migrations");
+        assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(
+            answer.header("content-type"),
+            Some("application/problem+json")
+        );
+        assert_eq!(
+            body(&answer),
+            serde_json::json!({
+                "type": "urn:dbvc:problem:invalid-request", "title": "The request is not valid", "status": 400,
+                "detail": "send JSON", "code": "invalid-request", "instance": "/api/dbvc/migrations",
+            })
+        );
+    }
+
+    #[test]
+    fn every_wrong_field_is_listed() {
+        let errors: Vec<FieldError> = (0..7)
+            .map(|n| FieldError::new(format!("field{n}"), "is required"))
+            .collect();
+        let body = body(&wrong_fields(errors).into_answer("/"));
+        assert_eq!(body["errors"].as_array().unwrap().len(), 7);
+        assert_eq!(
+            body["errors"][6],
+            serde_json::json!({"field": "field6", "message": "is required"})
+        );
+        assert!(
+            body["detail"]
+                .as_str()
+                .unwrap()
+                .ends_with("2 more in errors")
+        );
+    }
+
+    #[test]
+    fn a_locked_database_names_the_holder_and_when_to_try_again() {
+        let at: crate::time::Timestamp = "2025-11-27T14:30:00Z".parse().unwrap();
+        let problem = Problem::from(EngineError::Locked {
+            database: orders(),
+            holder: Some(LockHolder {
+                owner: "instance 1".to_owned(),
+                acquired_at: at,
+                expires_at: at.plus_seconds(30),
+            }),
+        });
+        let answer = problem.into_answer("/");
+        assert_eq!(answer.status(), StatusCode::LOCKED);
+        assert!(answer.header("retry-after").is_some());
+        assert_eq!(
+            body(&answer)["lock"],
+            serde_json::json!({
+                "owner": "instance 1", "acquiredAt": "2025-11-27T14:30:00.000Z", "expiresAt": "2025-11-27T14:30:30.000Z",
+            })
+        );
+    }
+
+    #[test]
+    fn the_words_of_a_driver_go_to_the_log_and_not_to_the_caller() {
+        let problem = Problem::from(EngineError::Unavailable {
+            database: orders(),
+            source: Some(DatabaseError::Unavailable {
+                phase: "opening it",
+                message: "cannot open secret-place".to_owned(),
+            }),
+        });
+        assert!(problem.cause().unwrap().contains("secret-place"));
+        let answer = problem.into_answer("/");
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.header("retry-after").is_some());
+        assert!(!answer.body().contains("secret-place"));
+    }
+
+    #[test]
+    fn a_wrong_method_is_told_those_that_are_right() {
+        let answer = method_not_allowed("GET, PUT".to_owned()).into_answer("/");
+        assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
+        assert_eq!(answer.header("allow"), Some("GET, PUT"));
+    }
+
+    #[test]
+    fn codes_agree_with_those_that_the_engine_writes_into_runs() {
+        let id = || MigrationId::parse("V1__x").unwrap();
+        for error in [
+            EngineError::Invalid(Vec::new()),
+            EngineError::UnknownDatabase("x".to_owned()),
+            EngineError::OwnMigration(id()),
+            EngineError::ChecksumMismatch(vec![id()]),
+            EngineError::HalfApplied(vec![id()]),
+            EngineError::Drifted { changes: 1 },
+            EngineError::ConfirmationRequired(id()),
+            EngineError::RegistryNewer {
+                database: orders(),
+                found: "100.9".to_owned(),
+            },
+        ] {
+            assert_eq!(Code::from(&error).as_str(), error.code());
+        }
+    }
+}

@@ -1,0 +1,581 @@
+//! Every environment variable that dbvc reads, read once at start; wrong values are refused there.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::engine::OnDrift;
+use crate::script::DatabaseId;
+
+/// How an app setting begins that the platform should have replaced by a secret, and did not.
+const UNRESOLVED_SECRET: &str = "@Microsoft.KeyVault(";
+
+/// Settings that ask for SQL Server as the home database.
+const SQL_SERVER_SETTINGS: [&str; 5] = [
+    "SQL_CONNECTION_STRING",
+    "SQL_SERVER",
+    "SQL_DATABASE",
+    "SQL_USER",
+    "SQL_PASSWORD",
+];
+
+/// Settings that ask for Cosmos DB as the archive.
+const COSMOS_SETTINGS: [&str; 2] = ["DBVC_COSMOS_CONNECTION_STRING", "DBVC_COSMOS_ENDPOINT"];
+
+/// Any of these says that the process runs in Azure; Core Tools sets none of them (it does set `WEBSITE_HOSTNAME`).
+const AZURE_SIGNS: [&str; 2] = ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME"];
+
+/// Set on Linux Consumption, but a name that other container platforms use as well: it counts only beside a variable of the
+/// App Service platform, so that a fresh machine with such a variable still has its embedded default.
+const AZURE_CONTAINER_SIGN: &str = "CONTAINER_NAME";
+
+/// The settings of the app. They hold no secret, so they may be shown.
+#[derive(Debug)]
+pub struct Settings {
+    /// The environment that this app serves (`DBVC_ENVIRONMENT`). Defaults to `dev` outside Azure.
+    pub environment: String,
+    /// Whether the process runs in Azure, where the platform vouches for the headers that name the caller.
+    pub in_azure: bool,
+    /// The home database in the inventory (`DBVC_DATABASE_ID`). Defaults to `lpa-bloom-sql-<environment>`.
+    pub database_id: DatabaseId,
+    /// The folder of the embedded databases (`DBVC_DATA_DIR`). Defaults to `.dbvc`.
+    pub data_dir: PathBuf,
+    /// The folder of the team's scripts (`DBVC_MIGRATIONS_DIR`). Defaults to `migrations`.
+    pub migrations_dir: PathBuf,
+    /// What a run does when it finds drift first (`DBVC_ON_DRIFT`). Defaults to `warn`.
+    pub on_drift: OnDrift,
+    /// Seconds after which a dead owner's lock is free (`DBVC_LOCK_LEASE_SECONDS`, 1 to 3600). Defaults to 30.
+    pub lock_lease_seconds: u32,
+    /// Databases worked on at once in a run over all (`DBVC_MAX_PARALLEL_DATABASES`, 1 to 64). Defaults to 4.
+    pub max_parallel_databases: usize,
+    /// Seconds that a statement may take, 0 for any time (`DBVC_STATEMENT_TIMEOUT`, up to 86400). Defaults to 0.
+    pub statement_timeout_seconds: u32,
+    /// Seconds that a statement may wait for a lock, 0 for any time (`DBVC_LOCK_TIMEOUT`, up to 86400). Defaults to 30.
+    pub lock_timeout_seconds: u32,
+    /// Further host suffixes for `identity:` references (`DBVC_ALLOWED_HOSTS`, separated by commas). Defaults to none.
+    pub allowed_hosts: Vec<String>,
+    /// What is logged (`DBVC_LOG`). Defaults to `info`.
+    pub log: EnvFilter,
+    /// The port on 127.0.0.1 (`FUNCTIONS_CUSTOMHANDLER_PORT`). Defaults to 7071.
+    pub port: u16,
+}
+
+/// A setting that stops the start. The value is never repeated: it may be a secret in the wrong place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{setting} {message}")]
+pub struct SettingProblem {
+    /// The name of the setting.
+    pub setting: String,
+    /// What is wrong with it, and what would be right.
+    pub message: String,
+}
+
+/// Everything that stops the start, in one line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SettingsError(pub Vec<SettingProblem>);
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("wrong settings: ")?;
+        for (index, problem) in self.0.iter().enumerate() {
+            if index > 0 {
+                formatter.write_str("; ")?;
+            }
+            problem.fmt(formatter)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for SettingsError {}
+
+impl Settings {
+    /// Reads the settings from the variables of an environment, such as `std::env::vars_os()`. An empty value counts as
+    /// none, because an app setting is more easily emptied than removed; only the port, which the host sets, must be
+    /// right when it is there.
+    ///
+    /// # Errors
+    ///
+    /// All wrong and missing settings at once, by name.
+    pub fn read(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<Self, SettingsError> {
+        let mut reader = Reader::new(variables);
+        reader.refuse_unresolved_secrets();
+        let in_azure = reader.in_azure();
+        reader.refuse_missing_connections(in_azure);
+        reader.refuse_engines_of_later_versions();
+
+        let environment = reader.environment(in_azure);
+        let database_id = reader.database_id(&environment);
+        let data_dir = PathBuf::from(reader.text("DBVC_DATA_DIR").unwrap_or(".dbvc"));
+        let migrations_dir =
+            PathBuf::from(reader.text("DBVC_MIGRATIONS_DIR").unwrap_or("migrations"));
+        let on_drift = reader.on_drift();
+        let lock_lease_seconds = reader.number("DBVC_LOCK_LEASE_SECONDS", 1, 3600, 30);
+        let max_parallel_databases = reader.number("DBVC_MAX_PARALLEL_DATABASES", 1, 64, 4);
+        let statement_timeout_seconds = reader.number("DBVC_STATEMENT_TIMEOUT", 0, 86_400, 0);
+        let lock_timeout_seconds = reader.number("DBVC_LOCK_TIMEOUT", 0, 86_400, 30);
+        let allowed_hosts = reader.allowed_hosts();
+        let log = reader.log();
+        let port = reader.port();
+
+        match (database_id, reader.problems.is_empty()) {
+            (Some(database_id), true) => Ok(Self {
+                environment,
+                in_azure,
+                database_id,
+                data_dir,
+                migrations_dir,
+                on_drift,
+                lock_lease_seconds,
+                max_parallel_databases,
+                statement_timeout_seconds,
+                lock_timeout_seconds,
+                allowed_hosts,
+                log,
+                port,
+            }),
+            _ => Err(SettingsError(reader.problems)),
+        }
+    }
+}
+
+/// The variables, and what was found wrong with them so far.
+struct Reader {
+    variables: BTreeMap<String, String>,
+    problems: Vec<SettingProblem>,
+}
+
+impl Reader {
+    fn new(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let mut reader = Self {
+            variables: BTreeMap::new(),
+            problems: Vec::new(),
+        };
+        for (name, value) in variables {
+            // A variable whose name is no text is none of dbvc's.
+            let Ok(name) = name.into_string() else {
+                continue;
+            };
+            match value.into_string() {
+                Ok(value) => {
+                    reader.variables.insert(name, value);
+                }
+                Err(_) if is_dbvcs(&name) => reader.wrong(&name, "is not valid UTF-8 text"),
+                Err(_) => {}
+            }
+        }
+        reader
+    }
+
+    fn wrong(&mut self, setting: &str, message: impl Into<String>) {
+        self.problems.push(SettingProblem {
+            setting: setting.to_owned(),
+            message: message.into(),
+        });
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        self.variables
+            .get(name)
+            .map(|value| value.trim())
+            .filter(|value| !value.is_empty())
+    }
+
+    fn parsed<T: FromStr>(&self, name: &str) -> Option<Result<T, T::Err>> {
+        self.text(name).map(str::parse)
+    }
+
+    fn number<N>(&mut self, name: &str, least: N, most: N, default: N) -> N
+    where
+        N: FromStr + PartialOrd + Copy + fmt::Display,
+    {
+        match self.parsed::<N>(name) {
+            None => default,
+            Some(Ok(number)) if (least..=most).contains(&number) => number,
+            Some(_) => {
+                self.wrong(
+                    name,
+                    format!("must be a whole number from {least} to {most}"),
+                );
+                default
+            }
+        }
+    }
+
+    fn refuse_unresolved_secrets(&mut self) {
+        let unresolved: Vec<String> = self
+            .variables
+            .iter()
+            .filter(|(name, value)| is_dbvcs(name) && value.contains(UNRESOLVED_SECRET))
+            .map(|(name, _)| name.clone())
+            .collect();
+        for name in unresolved {
+            self.wrong(
+                &name,
+                "is a Key Vault reference that the platform did not resolve: check that the secret exists and that the \
+                 app's identity may read it",
+            );
+            // One problem a setting: what the reference would have been is not known.
+            self.variables.remove(&name);
+        }
+    }
+
+    fn in_azure(&self) -> bool {
+        let by_name = AZURE_SIGNS.iter().any(|sign| self.text(sign).is_some());
+        let by_container = self.text(AZURE_CONTAINER_SIGN).is_some()
+            && self
+                .variables
+                .keys()
+                .any(|name| name.starts_with("WEBSITE_"));
+        (by_name || by_container) && self.text("AZURE_FUNCTIONS_ENVIRONMENT") != Some("Development")
+    }
+
+    /// In Azure nothing may fall back to the embedded engine: what it wrote would be lost with the instance.
+    fn refuse_missing_connections(&mut self, in_azure: bool) {
+        if !in_azure || !self.problems.is_empty() {
+            return;
+        }
+        let home_is_given = self.text("SQL_CONNECTION_STRING").is_some()
+            || (self.text("SQL_SERVER").is_some() && self.text("SQL_DATABASE").is_some());
+        if !home_is_given {
+            self.wrong(
+                "SQL_CONNECTION_STRING",
+                "is required in Azure, or SQL_SERVER and SQL_DATABASE instead",
+            );
+        }
+        if !COSMOS_SETTINGS.iter().any(|name| self.text(name).is_some()) {
+            self.wrong(
+                "DBVC_COSMOS_CONNECTION_STRING",
+                "is required in Azure, or DBVC_COSMOS_ENDPOINT instead",
+            );
+        }
+    }
+
+    /// Whoever names a server means it: using the embedded engine in its place would look like success.
+    fn refuse_engines_of_later_versions(&mut self) {
+        for (names, service) in [
+            (&SQL_SERVER_SETTINGS[..], "SQL Server"),
+            (&COSMOS_SETTINGS[..], "Cosmos DB"),
+        ] {
+            if let Some(name) = names.iter().find(|name| self.text(name).is_some()) {
+                self.wrong(
+                    name,
+                    format!(
+                        "asks for {service}, which this version of dbvc cannot use yet; remove the setting to use the \
+                         embedded engine"
+                    ),
+                );
+            }
+        }
+    }
+
+    fn environment(&mut self, in_azure: bool) -> String {
+        match self.text("DBVC_ENVIRONMENT") {
+            Some(name) if DatabaseId::parse(name).is_ok() => return name.to_owned(),
+            Some(_) => self.wrong(
+                "DBVC_ENVIRONMENT",
+                "must be 1 to 63 lower case letters, digits or '-', such as dev or prod",
+            ),
+            None if in_azure => self.wrong(
+                "DBVC_ENVIRONMENT",
+                "is required in Azure, such as dev or prod",
+            ),
+            None => {}
+        }
+        "dev".to_owned()
+    }
+
+    fn database_id(&mut self, environment: &str) -> Option<DatabaseId> {
+        let (id, hint) = match self.text("DBVC_DATABASE_ID") {
+            Some(id) => (DatabaseId::parse(id), ""),
+            None => (
+                DatabaseId::parse(&format!("lpa-bloom-sql-{environment}")),
+                " (it is made from DBVC_ENVIRONMENT when it is not set, and that is too long for it)",
+            ),
+        };
+        id.map_err(|error| self.wrong("DBVC_DATABASE_ID", format!("is wrong: {error}{hint}")))
+            .ok()
+    }
+
+    fn on_drift(&mut self) -> OnDrift {
+        match self.text("DBVC_ON_DRIFT") {
+            None | Some("warn") => OnDrift::Warn,
+            Some("refuse") => OnDrift::Refuse,
+            Some(_) => {
+                self.wrong("DBVC_ON_DRIFT", "must be warn or refuse");
+                OnDrift::Warn
+            }
+        }
+    }
+
+    fn allowed_hosts(&mut self) -> Vec<String> {
+        let hosts: Vec<String> = self
+            .text("DBVC_ALLOWED_HOSTS")
+            .map(|list| {
+                list.split(',')
+                    .map(|host| host.trim().to_ascii_lowercase())
+                    .collect()
+            })
+            .unwrap_or_default();
+        if !hosts.iter().all(|host| is_host_suffix(host)) {
+            self.wrong(
+                "DBVC_ALLOWED_HOSTS",
+                "must be host suffixes that begin with a dot, separated by commas, such as .database.azure.cn",
+            );
+        }
+        hosts
+    }
+
+    fn log(&mut self) -> EnvFilter {
+        let filter = EnvFilter::try_new(self.text("DBVC_LOG").unwrap_or("info"));
+        filter.unwrap_or_else(|_| {
+            self.wrong(
+                "DBVC_LOG",
+                "must be a tracing filter, such as info, debug or dbvc=debug",
+            );
+            EnvFilter::default()
+        })
+    }
+
+    /// A wrong port is never replaced by the default: the host would wait for a handler that listens elsewhere.
+    fn port(&mut self) -> u16 {
+        let port = match self.variables.get("FUNCTIONS_CUSTOMHANDLER_PORT") {
+            None => Some(7071),
+            Some(value) => value.parse().ok().filter(|port| *port != 0),
+        };
+        port.unwrap_or_else(|| {
+            self.wrong(
+                "FUNCTIONS_CUSTOMHANDLER_PORT",
+                "must be a port from 1 to 65535",
+            );
+            0
+        })
+    }
+}
+
+fn is_dbvcs(name: &str) -> bool {
+    name.starts_with("DBVC_") || name.starts_with("SQL_")
+}
+
+/// A dot, then labels of letters, digits and hyphens: `.database.azure.cn`.
+fn is_host_suffix(text: &str) -> bool {
+    let is_label = |label: &str| {
+        !label.is_empty()
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    };
+    text.strip_prefix('.')
+        .is_some_and(|labels| labels.split('.').all(is_label))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
+        Settings::read(
+            variables
+                .iter()
+                .map(|(name, value)| (OsString::from(name), OsString::from(value))),
+        )
+    }
+
+    /// The names of the settings that stop the start.
+    fn refused(variables: &[(&str, &str)]) -> Vec<String> {
+        read(variables)
+            .map(|settings| panic!("accepted as {settings:?}"))
+            .unwrap_or_else(|error| error.0)
+            .into_iter()
+            .map(|problem| problem.setting)
+            .collect()
+    }
+
+    #[test]
+    fn nothing_set_serves_dev_with_the_embedded_engine() {
+        let settings = read(&[]).unwrap();
+        assert_eq!(settings.environment, "dev");
+        assert!(!settings.in_azure);
+        assert_eq!(settings.database_id.as_str(), "lpa-bloom-sql-dev");
+        assert_eq!(settings.data_dir, PathBuf::from(".dbvc"));
+        assert_eq!(settings.migrations_dir, PathBuf::from("migrations"));
+        assert_eq!(settings.on_drift, OnDrift::Warn);
+        assert_eq!(settings.lock_lease_seconds, 30);
+        assert_eq!(settings.max_parallel_databases, 4);
+        assert_eq!(settings.statement_timeout_seconds, 0);
+        assert_eq!(settings.lock_timeout_seconds, 30);
+        assert!(settings.allowed_hosts.is_empty());
+        assert_eq!(settings.log.to_string(), "info");
+        assert_eq!(settings.port, 7071);
+    }
+
+    #[test]
+    fn every_setting_is_read() {
+        let settings = read(&[
+            ("DBVC_ENVIRONMENT", "prod"),
+            ("DBVC_DATABASE_ID", "orders"),
+            ("DBVC_DATA_DIR", "data"),
+            ("DBVC_MIGRATIONS_DIR", "sql"),
+            ("DBVC_ON_DRIFT", "refuse"),
+            ("DBVC_LOCK_LEASE_SECONDS", "3600"),
+            ("DBVC_MAX_PARALLEL_DATABASES", "64"),
+            ("DBVC_STATEMENT_TIMEOUT", "60"),
+            ("DBVC_LOCK_TIMEOUT", "0"),
+            ("DBVC_ALLOWED_HOSTS", ".database.azure.cn, .Example.test"),
+            ("DBVC_LOG", "dbvc=debug"),
+            ("FUNCTIONS_CUSTOMHANDLER_PORT", "40001"),
+        ])
+        .unwrap();
+        assert_eq!(settings.environment, "prod");
+        assert_eq!(settings.database_id.as_str(), "orders");
+        assert_eq!(settings.data_dir, PathBuf::from("data"));
+        assert_eq!(settings.migrations_dir, PathBuf::from("sql"));
+        assert_eq!(settings.on_drift, OnDrift::Refuse);
+        assert_eq!(settings.lock_lease_seconds, 3600);
+        assert_eq!(settings.max_parallel_databases, 64);
+        assert_eq!(settings.statement_timeout_seconds, 60);
+        assert_eq!(settings.lock_timeout_seconds, 0);
+        assert_eq!(
+            settings.allowed_hosts,
+            [".database.azure.cn", ".example.test"]
+        );
+        assert_eq!(settings.log.to_string(), "dbvc=debug");
+        assert_eq!(settings.port, 40001);
+    }
+
+    #[test]
+    fn the_home_database_is_named_after_the_environment() {
+        let settings = read(&[("DBVC_ENVIRONMENT", "test")]).unwrap();
+        assert_eq!(settings.database_id.as_str(), "lpa-bloom-sql-test");
+        let longest = "e".repeat(63);
+        assert_eq!(
+            refused(&[("DBVC_ENVIRONMENT", &longest)]),
+            ["DBVC_DATABASE_ID"]
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_by_the_name_of_its_setting() {
+        for (name, value) in [
+            ("DBVC_ENVIRONMENT", "Prod"),
+            ("DBVC_ENVIRONMENT", "all"),
+            ("DBVC_DATABASE_ID", "Orders"),
+            ("DBVC_DATABASE_ID", "all"),
+            ("DBVC_ON_DRIFT", "ignore"),
+            ("DBVC_LOCK_LEASE_SECONDS", "0"),
+            ("DBVC_LOCK_LEASE_SECONDS", "3601"),
+            ("DBVC_LOCK_LEASE_SECONDS", "half"),
+            ("DBVC_MAX_PARALLEL_DATABASES", "0"),
+            ("DBVC_MAX_PARALLEL_DATABASES", "65"),
+            ("DBVC_STATEMENT_TIMEOUT", "-1"),
+            ("DBVC_LOCK_TIMEOUT", "1.5"),
+            ("DBVC_ALLOWED_HOSTS", "database.azure.cn"),
+            ("DBVC_ALLOWED_HOSTS", ".a,,.b"),
+            ("DBVC_ALLOWED_HOSTS", "."),
+            ("DBVC_LOG", "dbvc=loud"),
+            ("FUNCTIONS_CUSTOMHANDLER_PORT", "http"),
+            ("FUNCTIONS_CUSTOMHANDLER_PORT", ""),
+            ("FUNCTIONS_CUSTOMHANDLER_PORT", "0"),
+            ("FUNCTIONS_CUSTOMHANDLER_PORT", "65536"),
+        ] {
+            assert_eq!(refused(&[(name, value)]), [name], "{name}={value}");
+        }
+    }
+
+    #[test]
+    fn all_wrong_settings_are_told_in_one_line() {
+        let error = read(&[("DBVC_ON_DRIFT", "x"), ("DBVC_LOCK_TIMEOUT", "y")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "wrong settings: DBVC_ON_DRIFT must be warn or refuse; DBVC_LOCK_TIMEOUT must be a whole number from 0 to \
+             86400"
+        );
+    }
+
+    #[test]
+    fn an_empty_value_counts_as_none() {
+        let settings = read(&[
+            ("DBVC_ENVIRONMENT", ""),
+            ("DBVC_LOCK_LEASE_SECONDS", " "),
+            ("SQL_CONNECTION_STRING", ""),
+        ])
+        .unwrap();
+        assert_eq!(settings.environment, "dev");
+        assert_eq!(settings.lock_lease_seconds, 30);
+    }
+
+    #[test]
+    fn an_unresolved_secret_is_refused_by_name_and_not_by_value() {
+        let value = "@Microsoft.KeyVault(SecretUri=https://hush.vault.azure.net/secrets/x)";
+        for name in [
+            "SQL_CONNECTION_STRING",
+            "DBVC_CONN_ORDERS",
+            "DBVC_ENVIRONMENT",
+        ] {
+            let error = read(&[(name, value)]).unwrap_err();
+            assert_eq!(error.0.len(), 1, "{error}");
+            assert_eq!(error.0[0].setting, name);
+            assert!(!error.to_string().contains("hush"), "{error}");
+        }
+        assert!(read(&[("UNRELATED", value)]).is_ok());
+    }
+
+    #[test]
+    fn a_containers_name_says_azure_only_beside_a_variable_of_the_platform() {
+        assert!(read(&[("CONTAINER_NAME", "x")]).is_ok());
+        assert!(read(&[("CONTAINER_NAME", "x"), ("WEBSITE_SITE_NAME", "lpa")]).is_err());
+    }
+
+    const IN_AZURE: (&str, &str) = ("WEBSITE_INSTANCE_ID", "0123");
+
+    #[test]
+    fn in_azure_missing_connections_and_environment_stop_the_start() {
+        for sign in AZURE_SIGNS {
+            assert_eq!(
+                refused(&[(sign, "x")]),
+                [
+                    "SQL_CONNECTION_STRING",
+                    "DBVC_COSMOS_CONNECTION_STRING",
+                    "DBVC_ENVIRONMENT"
+                ]
+            );
+        }
+        assert_eq!(
+            refused(&[
+                IN_AZURE,
+                ("DBVC_ENVIRONMENT", "dev"),
+                ("SQL_SERVER", "only")
+            ])[0],
+            "SQL_CONNECTION_STRING"
+        );
+    }
+
+    #[test]
+    fn core_tools_on_a_laptop_are_not_azure() {
+        let settings = read(&[
+            IN_AZURE,
+            ("AZURE_FUNCTIONS_ENVIRONMENT", "Development"),
+            ("WEBSITE_HOSTNAME", "localhost:7071"),
+        ])
+        .unwrap();
+        assert!(!settings.in_azure);
+        assert!(!read(&[("WEBSITE_HOSTNAME", "localhost")]).unwrap().in_azure);
+    }
+
+    #[test]
+    fn a_service_of_a_later_version_is_refused_and_never_replaced() {
+        for name in SQL_SERVER_SETTINGS.iter().chain(&COSMOS_SETTINGS) {
+            let error = read(&[(name, "Server=x;Password=hush")]).unwrap_err();
+            assert_eq!(error.0.len(), 1);
+            assert_eq!(error.0[0].setting, *name);
+            assert!(!error.to_string().contains("hush"));
+        }
+        assert!(read(&[("SQL_REPORTING", "a connection that the inventory refers to")]).is_ok());
+    }
+}
