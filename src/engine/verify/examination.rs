@@ -14,11 +14,11 @@ use super::super::recovery;
 use super::super::snapshots::is_about_content;
 use super::super::view::{Check, Drift};
 use super::applied_status::Correction;
-use super::texts::Texts;
+use super::texts::{Copies, Texts};
 use super::trail::{self, Trail};
 use super::{
-    Title, applied_status, checksums, down_scripts, drift, execution_history, locks, registry_backup,
-    registry_schema, version_order,
+    Title, applied_status, checksums, down_scripts, drift, execution_history, locks,
+    registry_backup, registry_schema, version_order,
 };
 
 /// How many interrupted attempts are read.
@@ -112,7 +112,10 @@ impl Engine {
         let mut connection =
             connection.filter(|_| matches!(tables, registry_schema::Tables::Complete));
         let gathered = self
-            .gather(connection.as_deref_mut().map(|connection| connection as _), managed)
+            .gather(
+                connection.as_deref_mut().map(|connection| connection as _),
+                managed,
+            )
             .await;
         let evidence = match gathered {
             Ok(evidence) => evidence,
@@ -170,7 +173,11 @@ fn judge(evidence: &Evidence, drift: &Result<Drift, EngineError>) -> Examination
             held: records.is_held(),
             dead_run: records.has_dead_run(),
             corrections,
-            backup: evidence.texts.copies_can_be_mended(),
+            backup: evidence
+                .texts
+                .copies
+                .as_ref()
+                .is_some_and(Copies::can_be_mended),
             archive_lacks_events: evidence.trail.archive_can_be_mended(),
             undelivered: evidence.trail.undelivered > 0 || evidence.texts.waiting > 0,
         },
@@ -179,8 +186,12 @@ fn judge(evidence: &Evidence, drift: &Result<Drift, EngineError>) -> Examination
 
 /// The checks when dbvc's own tables cannot be read: one says why, the others that they could not look.
 fn unreadable(faults: Vec<String>) -> Examination {
-    let not_looked =
-        |title: Title| title.warn("not looked at: dbvc's own tables cannot be read", Vec::new());
+    let not_looked = |title: Title| {
+        title.warn(
+            "not looked at: dbvc's own tables cannot be read",
+            Vec::new(),
+        )
+    };
     Examination {
         checks: vec![
             not_looked(checksums::TITLE),
