@@ -82,3 +82,44 @@ impl Engine {
         HealthStatus::Degraded
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::Shop;
+
+    #[tokio::test]
+    async fn a_fresh_machine_is_healthy_and_stays_fresh() {
+        let shop = Shop::new();
+        let health = shop.engine.health().await;
+        assert_eq!(health.status, HealthStatus::Healthy);
+        assert_eq!(health.mode, "embedded");
+        assert!(health.checks.registry.latency_ms.is_some());
+        assert_eq!(health.checks.trail.undelivered, Some(0));
+        assert!(shop.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_home_database_that_cannot_be_read_is_unhealthy_and_a_broken_archive_is_not() {
+        let shop = Shop::at_work().await;
+        shop.by_hand("UPDATE audit_events SET delivered_at = NULL WHERE sequence > 3");
+        std::fs::write(
+            shop.file("_version-control.sqlite"),
+            "no database, but long enough for one",
+        )
+        .unwrap();
+        let health = shop.engine.health().await;
+        assert_eq!(health.status, HealthStatus::Degraded);
+        assert!(health.checks.trail.undelivered > Some(0));
+
+        std::fs::write(
+            shop.file("shop.sqlite"),
+            "no database, but long enough to look like one",
+        )
+        .unwrap();
+        let health = shop.engine.health().await;
+        assert_eq!(health.status, HealthStatus::Unhealthy);
+        assert_eq!(health.checks.registry.latency_ms, None);
+        assert_eq!(health.checks.trail.undelivered, None);
+    }
+}

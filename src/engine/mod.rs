@@ -22,6 +22,8 @@ mod run;
 mod script_execution;
 mod snapshots;
 mod status;
+#[cfg(test)]
+mod testing;
 mod timers;
 mod verify;
 mod view;

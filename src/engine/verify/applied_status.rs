@@ -75,7 +75,11 @@ pub(super) fn check(records: &Records) -> (Check, Vec<Correction>) {
         .collect();
     let mut items = Vec::new();
     let mut corrections = Vec::new();
-    let all = records.state.migrations.iter().chain(&records.state.withdrawn);
+    let all = records
+        .state
+        .migrations
+        .iter()
+        .chain(&records.state.withdrawn);
     for record in all {
         let latest = latest.get(&record.migration_id).copied();
         if is_explained(record, latest) {
@@ -85,8 +89,7 @@ pub(super) fn check(records: &Records) -> (Check, Vec<Correction>) {
             .applied
             .as_ref()
             .map_or("never attempted", |applied| applied.status.as_str());
-        let Some((execution, status)) =
-            latest.and_then(|latest| Some((latest, left_by(latest)?)))
+        let Some((execution, status)) = latest.and_then(|latest| Some((latest, left_by(latest)?)))
         else {
             // The state may be right and the history incomplete: nobody can tell from here.
             items.push(format!(
@@ -101,7 +104,8 @@ pub(super) fn check(records: &Records) -> (Check, Vec<Correction>) {
             execution.execution_id,
             status.as_str()
         ));
-        let explains = execution.status != ExecutionStatus::Failed || status == AppliedStatus::Failed;
+        let explains =
+            execution.status != ExecutionStatus::Failed || status == AppliedStatus::Failed;
         corrections.push(Correction {
             migration_id: record.migration_id.clone(),
             status,
@@ -216,7 +220,11 @@ mod tests {
             (None, 0, Direction::Up, E::Running),
         ] {
             let found = looked_at(record(status, ordinal), Some(execution(direction, ended)));
-            assert_eq!(found, (CheckStatus::Pass, vec![]), "{status:?} after {direction:?} {ended:?}");
+            assert_eq!(
+                found,
+                (CheckStatus::Pass, vec![]),
+                "{status:?} after {direction:?} {ended:?}"
+            );
         }
         let (status, _) = looked_at(record(None, 0), None);
         assert_eq!(status, CheckStatus::Pass);
@@ -230,7 +238,12 @@ mod tests {
             (None, Direction::Up, E::Applied, S::Applied),
             (Some(S::Failed), Direction::Up, E::Applied, S::Applied),
             (Some(S::Applied), Direction::Up, E::Failed, S::Failed),
-            (Some(S::Applied), Direction::Down, E::RolledBack, S::RolledBack),
+            (
+                Some(S::Applied),
+                Direction::Down,
+                E::RolledBack,
+                S::RolledBack,
+            ),
             (Some(S::RolledBack), Direction::Down, E::Failed, S::Applied),
             (None, Direction::Up, E::HalfApplied, S::HalfApplied),
         ] {

@@ -12,7 +12,11 @@ pub(super) const TITLE: Title = Title {
 
 pub(super) fn check(records: &Records, texts: &Texts) -> Check {
     let mut items = texts.tampered.clone();
-    let all = records.state.migrations.iter().chain(&records.state.withdrawn);
+    let all = records
+        .state
+        .migrations
+        .iter()
+        .chain(&records.state.withdrawn);
     for record in all.filter(|record| record.is_applied() && record.version.is_some()) {
         let Some(applied) = &record.applied else {
             continue;

@@ -20,18 +20,24 @@ pub(super) fn check(records: &Records) -> Check {
     let mut advice = Vec::new();
     if !records.is_held() {
         for (execution, migration) in &state.running {
-            faults.push(format!("execution {execution} of {migration}: its run is dead"));
+            faults.push(format!(
+                "execution {execution} of {migration}: its run is dead"
+            ));
         }
         for plan in &state.open_plans {
-            faults.push(format!("run {}: it is dead, and nobody has written up what it did", plan.run_id));
+            faults.push(format!(
+                "run {}: it is dead, and nobody has written up what it did",
+                plan.run_id
+            ));
         }
         if !faults.is_empty() {
             advice.push("fix: true writes up what became of dead runs, and so does the next run");
         }
     }
-    let half_applied = records.latest.iter().filter(|execution| {
-        execution.status == ExecutionStatus::HalfApplied
-    });
+    let half_applied = records
+        .latest
+        .iter()
+        .filter(|execution| execution.status == ExecutionStatus::HalfApplied);
     let before = faults.len();
     faults.extend(half_applied.map(|execution| {
         format!(
@@ -42,7 +48,9 @@ pub(super) fn check(records: &Records) -> Check {
         )
     }));
     if faults.len() > before {
-        advice.push("look at the database, then say by resolve what is true of a half-applied execution");
+        advice.push(
+            "look at the database, then say by resolve what is true of a half-applied execution",
+        );
     }
     let known: HashSet<&MigrationId> = state
         .migrations

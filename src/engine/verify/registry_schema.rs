@@ -62,7 +62,9 @@ pub(super) fn look(schema: &Schema, engine: EngineKind) -> Tables {
 
 pub(super) fn check(evidence: &Evidence) -> Check {
     if !evidence.registered {
-        return TITLE.pass("nothing was ever written to this database; the first write makes dbvc's own tables");
+        return TITLE.pass(
+            "nothing was ever written to this database; the first write makes dbvc's own tables",
+        );
     }
     let state = &evidence.records.state;
     if let Some(newer) = state.newer_registry() {

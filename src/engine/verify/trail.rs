@@ -160,7 +160,9 @@ pub(super) fn check_chain(trail: &Trail) -> Check {
             Vec::new(),
         ),
         (Some(_), 0) => CHAIN.pass("nothing has happened yet"),
-        (Some(_), events) => CHAIN.pass(format!("{events} events are whole, and the archive agrees")),
+        (Some(_), events) => {
+            CHAIN.pass(format!("{events} events are whole, and the archive agrees"))
+        }
     }
 }
 
@@ -234,7 +236,9 @@ impl Ranges {
     }
 
     fn contains(&self, from: u64, to: u64) -> bool {
-        self.0.iter().any(|(first, last)| *first <= from && to <= *last)
+        self.0
+            .iter()
+            .any(|(first, last)| *first <= from && to <= *last)
     }
 
     fn told(&self, singular: &str, plural: &str) -> Vec<String> {

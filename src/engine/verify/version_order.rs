@@ -30,7 +30,11 @@ pub(super) fn check(records: &Records) -> Check {
         })
         .collect();
     items.extend(late(&versioned).into_iter().map(|(late, after)| {
-        format!("{late} was applied after {after}", late = late.migration_id, after = after.migration_id)
+        format!(
+            "{late} was applied after {after}",
+            late = late.migration_id,
+            after = after.migration_id
+        )
     }));
     if items.is_empty() {
         TITLE.pass("versions are unique and were applied in order")
