@@ -22,7 +22,6 @@ mod run;
 mod script_execution;
 mod snapshots;
 mod status;
-#[cfg(test)]
 mod testing;
 mod timers;
 mod verify;

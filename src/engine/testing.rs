@@ -1,4 +1,5 @@
 //! A shop with one embedded database, for the engine's own tests.
+#![cfg(test)]
 
 use std::path::PathBuf;
 
