@@ -549,11 +549,11 @@ mod tests {
         shop.by_hand("CREATE TABLE by_hand (id INTEGER)");
         assert_eq!(
             shop.engine.check_drift().await,
-            ["shop: drift detected: 1 changes"]
+            ["shop: drift detected; objects that differ: 1"]
         );
         assert_eq!(
             shop.engine.check_drift().await,
-            ["shop: still the drift that was detected before: 1 changes"]
+            ["shop: still the drift that was detected before; objects that differ: 1"]
         );
         let told = "SELECT COUNT(*) FROM audit_events WHERE type = 'drift-detected'";
         assert_eq!(shop.ask(told), "1");
@@ -563,6 +563,30 @@ mod tests {
         assert_eq!(
             shop.ask("SELECT COUNT(*) FROM schema_snapshots WHERE type = 'scheduled'"),
             "4"
+        );
+        shop.engine.settle().await;
+    }
+
+    #[tokio::test]
+    async fn a_finding_needs_no_archive_but_its_changes_do() {
+        let shop = Shop::at_work().await;
+        std::fs::write(
+            shop.file("_version-control.sqlite"),
+            "no database, but long enough for one",
+        )
+        .unwrap();
+        assert_eq!(drift(&shop).await.detected, Some(false));
+        shop.by_hand("CREATE TABLE by_hand (id INTEGER)");
+        let refused = shop.engine.drift(&Shop::id(), None, None).await;
+        assert!(matches!(refused, Err(EngineError::Archive(_))));
+        let lines = shop.engine.check_drift().await;
+        assert!(
+            lines[0].starts_with("shop: drift detected; the schema differs, but"),
+            "{lines:?}"
+        );
+        assert_eq!(
+            shop.ask("SELECT COUNT(*) FROM audit_events WHERE type = 'drift-detected'"),
+            "1"
         );
         shop.engine.settle().await;
     }

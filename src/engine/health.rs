@@ -86,7 +86,12 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audit::chain::Link;
+    use crate::audit::{
+        Archive, ArchiveError, ArchivedMigration, ArchivedSnapshot, Event, EventFilter,
+    };
     use crate::engine::testing::Shop;
+    use crate::script::DatabaseId;
 
     #[tokio::test]
     async fn a_fresh_machine_is_healthy_and_stays_fresh() {
@@ -121,5 +126,62 @@ mod tests {
         assert_eq!(health.status, HealthStatus::Unhealthy);
         assert_eq!(health.checks.registry.latency_ms, None);
         assert_eq!(health.checks.trail.undelivered, None);
+    }
+
+    /// An archive that answers nothing, as a server does behind a broken network.
+    #[derive(Debug)]
+    struct Silent;
+
+    #[async_trait::async_trait]
+    impl Archive for Silent {
+        fn source(&self) -> &'static str {
+            "cosmos"
+        }
+        async fn ping(&self) -> Result<(), ArchiveError> {
+            std::future::pending().await
+        }
+        async fn add_events(&self, _: &[Event]) -> Result<(), ArchiveError> {
+            std::future::pending().await
+        }
+        async fn events(
+            &self,
+            _: &DatabaseId,
+            _: &EventFilter,
+            _: u32,
+        ) -> Result<Vec<Event>, ArchiveError> {
+            std::future::pending().await
+        }
+        async fn chain(&self, _: &DatabaseId, _: u64, _: u32) -> Result<Vec<Link>, ArchiveError> {
+            std::future::pending().await
+        }
+        async fn add_snapshot(&self, _: &ArchivedSnapshot) -> Result<(), ArchiveError> {
+            std::future::pending().await
+        }
+        async fn snapshot(
+            &self,
+            _: &DatabaseId,
+            _: &str,
+        ) -> Result<Option<ArchivedSnapshot>, ArchiveError> {
+            std::future::pending().await
+        }
+        async fn put_migrations(&self, _: &[ArchivedMigration]) -> Result<(), ArchiveError> {
+            std::future::pending().await
+        }
+        async fn migrations(&self, _: &DatabaseId) -> Result<Vec<ArchivedMigration>, ArchiveError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn the_answer_comes_in_time_when_the_archive_does_not() {
+        let shop = Shop::at_work().await;
+        let options = shop.engine.options().clone();
+        let engine = Engine::with_archive(options, std::sync::Arc::new(Silent));
+        let begun = Instant::now();
+        let health = engine.health().await;
+        assert!(begun.elapsed() < Duration::from_secs(2));
+        assert_eq!(health.status, HealthStatus::Degraded);
+        assert_eq!(health.mode, "azure");
+        assert_eq!(health.checks.registry.status, HealthStatus::Healthy);
     }
 }

@@ -256,6 +256,18 @@ async fn a_half_applied_script_fails_until_a_person_says_what_is_true() {
 }
 
 #[tokio::test]
+async fn a_half_applied_state_fails_whatever_its_execution_says() {
+    let shop = Shop::at_work().await;
+    shop.by_hand(
+        "UPDATE migration_applied_status SET status = 'half-applied', ordinal = 1000 \
+         WHERE migration_id = 'V102__customers'",
+    );
+    let found = verify(&shop).await;
+    assert_only(&found, &[("execution-history", CheckStatus::Fail)]);
+    assert!(the(&found, "execution-history").items[0].starts_with("V102__customers"));
+}
+
+#[tokio::test]
 async fn missing_down_scripts_and_late_comers_are_something_to_know() {
     let shop = Shop::at_work().await;
     shop.create("V103__more.sqlite.sql", "SELECT 1;", None)
