@@ -73,8 +73,6 @@ CREATE INDEX ix_migration_execution_history_migration
     ON dbo.migration_execution_history (database_id, migration_id, ordinal);
 CREATE INDEX ix_migration_execution_history_ordinal
     ON dbo.migration_execution_history (database_id, ordinal);
-CREATE INDEX ix_migration_execution_history_run
-    ON dbo.migration_execution_history (run_id);
 CREATE INDEX ix_migration_execution_history_running
     ON dbo.migration_execution_history (database_id, ordinal)
     WHERE status = 'running';
@@ -107,7 +105,8 @@ CREATE TABLE dbo.migration_applied_status (
     FOREIGN KEY (database_id, migration_id) REFERENCES dbo.migration_registry (database_id, migration_id)
 );
 
--- Headers of snapshots; their content is in the archive. covers: every execution up to this ordinal is in the snapshot.
+-- Headers of snapshots; their content is in the archive. schema_hash is that of the normalised schema, content_hash that of
+-- the content as stored. covers: every execution up to this ordinal is in the snapshot.
 CREATE TABLE dbo.schema_snapshots (
     snapshot_id    NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,
     database_id    NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -117,6 +116,7 @@ CREATE TABLE dbo.schema_snapshots (
     run_id         NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NULL,
     engine         NVARCHAR(20) COLLATE Latin1_General_100_BIN2 NOT NULL,
     schema_hash    NVARCHAR(80) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    content_hash   NVARCHAR(80) COLLATE Latin1_General_100_BIN2 NOT NULL,
     object_counts  NVARCHAR(1000) NOT NULL,
     size_bytes     BIGINT NOT NULL,
     parts          INT NOT NULL,
@@ -158,8 +158,6 @@ CREATE TABLE dbo.migration_run_plans (
     PRIMARY KEY (database_id, token)
 );
 
-CREATE INDEX ix_migration_run_plans_run
-    ON dbo.migration_run_plans (run_id);
 CREATE INDEX ix_migration_run_plans_open
     ON dbo.migration_run_plans (database_id, token)
     WHERE closed_at IS NULL;
@@ -186,8 +184,9 @@ CREATE TABLE dbo.migration_runs (
 
 CREATE INDEX ix_migration_runs_started
     ON dbo.migration_runs (started_at, run_id);
-CREATE INDEX ix_migration_runs_status
-    ON dbo.migration_runs (status, expires_at);
+CREATE INDEX ix_migration_runs_unfinished
+    ON dbo.migration_runs (started_at, run_id)
+    WHERE finished_at IS NULL;
 
 -- The audit trail, and the outbox of its delivery: delivered_at is empty until the archive has the event.
 CREATE TABLE dbo.audit_events (

@@ -678,15 +678,12 @@ impl Setting<'_> {
         begun: bool,
     ) -> Result<Outcome, EngineError> {
         let anything_done = begun || step.resume.is_some();
-        // The next run goes on with an up script where this one stopped; no run goes on with a down script.
+        // The next run goes on where an up script stopped; a rollback that stopped half way is for a person to decide.
         let (status, state) = match step.planned.direction {
-            Direction::Up | Direction::Baseline => {
-                (ExecutionStatus::Interrupted, AppliedStatus::Interrupted)
-            }
             Direction::Down if anything_done => {
                 (ExecutionStatus::HalfApplied, AppliedStatus::HalfApplied)
             }
-            Direction::Down => (ExecutionStatus::Interrupted, AppliedStatus::Applied),
+            _ => (ExecutionStatus::Interrupted, AppliedStatus::Interrupted),
         };
         let mut stopped = self.ended(attempt, reports, Vec::new(), status);
         stopped.note = Some(if anything_done {
