@@ -3,4 +3,6 @@
 // Every test file compiles this module for itself and uses a part of it.
 #![allow(dead_code, unused_imports)]
 
+pub mod dbvc;
 pub mod host;
+pub mod shape;
