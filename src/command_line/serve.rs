@@ -3,14 +3,15 @@
 use std::io::{self, IsTerminal};
 use std::panic;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use tokio::runtime;
 use tracing_subscriber::EnvFilter;
 
-use crate::engine::{Engine, EngineOptions};
+use crate::engine::Engine;
 use crate::functions::{App, listen};
 use crate::settings::{Settings, SettingsError};
+
+use super::engine_options;
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -68,21 +69,6 @@ fn serve() -> Result<(), ServeError> {
     // became of it, as after any other end.
     runtime.shutdown_background();
     served
-}
-
-fn engine_options(settings: &Settings) -> EngineOptions {
-    let seconds = |seconds: u32| (seconds > 0).then(|| Duration::from_secs(seconds.into()));
-    EngineOptions {
-        environment: settings.environment.clone(),
-        home: settings.database_id.clone(),
-        data_dir: settings.data_dir.clone(),
-        on_drift: settings.on_drift,
-        lease_seconds: settings.lock_lease_seconds,
-        max_parallel_databases: settings.max_parallel_databases,
-        statement_timeout: seconds(settings.statement_timeout_seconds),
-        lock_timeout: seconds(settings.lock_timeout_seconds),
-        allowed_hosts: settings.allowed_hosts.clone(),
-    }
 }
 
 /// The host shows every line of stderr as an error, so the log goes to stdout; so do panics, which end one request and not

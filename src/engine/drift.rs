@@ -208,7 +208,7 @@ impl Engine {
     ///
     /// Whether a run is at work is asked before and after the schema is read. A snapshot that the caller names is compared
     /// whatever was executed since: then the question is not who changed the database.
-    async fn against_live(
+    pub(super) async fn against_live(
         &self,
         managed: &Managed,
         named: Option<(Managed, SnapshotRow)>,

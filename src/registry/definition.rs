@@ -31,6 +31,30 @@ impl OwnVersion {
             EngineKind::SqlServer | EngineKind::Cosmos => self.transact_sql,
         }
     }
+
+    /// The tables that its script makes, each with its columns, in order of creation.
+    pub fn tables(&self, engine: EngineKind) -> Vec<(String, Vec<String>)> {
+        tables_made_by(self.script(engine))
+    }
+}
+
+/// Reads dbvc's own scripts only, which all have one form: a table begins on a line of its own, a column's line is
+/// indented by four, and nothing else in a table begins with a small letter.
+fn tables_made_by(script: &str) -> Vec<(String, Vec<String>)> {
+    let mut found: Vec<(String, Vec<String>)> = Vec::new();
+    for line in script.lines() {
+        if let Some(rest) = line.strip_prefix("CREATE TABLE ") {
+            let table = rest.trim_start_matches("dbo.").trim_end_matches(" (");
+            found.push((table.to_owned(), Vec::new()));
+        } else if let Some(rest) = line.strip_prefix("    ")
+            && let Some((column, _)) = rest.split_once(' ')
+            && column.starts_with(|c: char| c.is_ascii_lowercase())
+            && let Some((_, columns)) = found.last_mut()
+        {
+            columns.push(column.to_owned());
+        }
+    }
+    found
 }
 
 /// The versions that this dbvc knows, oldest first.
@@ -67,42 +91,31 @@ pub fn present() -> Statement {
 mod tests {
     use super::*;
 
-    /// Table, then column, in order of creation.
-    fn columns(script: &str) -> Vec<(String, String)> {
-        let mut table = String::new();
-        let mut found = Vec::new();
-        for line in script.lines() {
-            if let Some(rest) = line.strip_prefix("CREATE TABLE ") {
-                table = rest
-                    .trim_start_matches("dbo.")
-                    .trim_end_matches(" (")
-                    .to_owned();
-            } else if let Some(rest) = line.strip_prefix("    ")
-                && let Some((column, _)) = rest.split_once(' ')
-                && column.starts_with(|c: char| c.is_ascii_lowercase())
-            {
-                found.push((table.clone(), column.to_owned()));
-            }
-        }
-        found
-    }
-
     #[test]
     fn both_variants_have_the_same_tables_and_columns() {
         for own in OWN_VERSIONS {
-            assert_eq!(columns(own.sqlite), columns(own.transact_sql));
+            assert_eq!(tables_made_by(own.sqlite), tables_made_by(own.transact_sql));
         }
+    }
+
+    #[test]
+    fn the_columns_of_a_table_are_read_from_its_script() {
+        let tables = OWN_VERSIONS[0].tables(EngineKind::Sqlite);
+        let head = tables
+            .iter()
+            .find(|(table, _)| table == "trail_heads")
+            .unwrap();
+        assert_eq!(head.1, ["database_id", "sequence", "hash"]);
     }
 
     #[test]
     fn the_list_of_own_tables_is_complete() {
         let mut tables: Vec<String> = OWN_VERSIONS
             .iter()
-            .flat_map(|own| columns(own.sqlite))
+            .flat_map(|own| tables_made_by(own.sqlite))
             .map(|(table, _)| table)
             .collect();
         tables.sort();
-        tables.dedup();
         assert_eq!(tables, OWN_TABLES);
     }
 }
