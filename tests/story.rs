@@ -123,7 +123,9 @@ async fn the_request_of_the_readme_registers(dbvc: &Dbvc) -> Value {
   }"#;
     let post = || {
         let request = dbvc.host.request("POST", "/api/dbvc/migrations");
-        request.header("Content-Type", "application/json").body(body)
+        request
+            .header("Content-Type", "application/json")
+            .body(body)
     };
     let answer = post().send().await;
     let location = answer.header("location").unwrap_or_default();
@@ -243,7 +245,12 @@ async fn looking_ahead_changes_nothing(dbvc: &Dbvc, migration: &Value) {
     let preview = json_of(preview, 200);
     expect_like(
         &preview,
-        &expected(json!(true), Value::Null, version.clone(), json!([planned_only])),
+        &expected(
+            json!(true),
+            Value::Null,
+            version.clone(),
+            json!([planned_only]),
+        ),
     );
 
     // As a pipeline looks at the files of a branch, none of which is registered.
@@ -256,10 +263,7 @@ async fn looking_ahead_changes_nothing(dbvc: &Dbvc, migration: &Value) {
         .await;
     let all = json!([
         planned_only,
-        planned(
-            &json!("20991231_235959_later"),
-            &json!("20991231235959")
-        ),
+        planned(&json!("20991231_235959_later"), &json!("20991231235959")),
         planned(&json!("R__view"), &Value::Null),
     ]);
     expect_like(
@@ -376,7 +380,8 @@ async fn status_tells_of_it(dbvc: &Dbvc, migration: &Value) {
 }
 
 async fn a_snapshot_is_taken_and_found_again(dbvc: &Dbvc) {
-    let body = json!({ "databaseId": HOME, "environment": "dev", "type": "manual", "executor": ME });
+    let body =
+        json!({ "databaseId": HOME, "environment": "dev", "type": "manual", "executor": ME });
     let header = json_of(dbvc.host.post("/api/dbvc/snapshots", body).await, 201);
     expect_like(
         &header,
@@ -503,7 +508,8 @@ async fn verifying_finds_nothing(dbvc: &Dbvc) {
         );
         assert!(check["items"].is_array(), "{check:#}");
         // Delivery runs behind the answers, so that the last events may still be on their way.
-        let may_wait = ["registry-backup", "trail-delivery"].contains(&check["code"].as_str().unwrap());
+        let may_wait =
+            ["registry-backup", "trail-delivery"].contains(&check["code"].as_str().unwrap());
         let is_fine = check["status"] == "pass" || (may_wait && check["status"] == "warn");
         assert!(is_fine, "{check:#}");
     }

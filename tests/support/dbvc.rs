@@ -251,7 +251,8 @@ impl Dbvc {
     }
 
     pub async fn verify(&self) -> Value {
-        let body = json!({ "databaseId": self.home, "environment": self.environment, "executor": ME });
+        let body =
+            json!({ "databaseId": self.home, "environment": self.environment, "executor": ME });
         self.host
             .post("/api/dbvc/integrity/verify", body)
             .await
