@@ -73,8 +73,6 @@ CREATE INDEX ix_migration_execution_history_migration
     ON dbo.migration_execution_history (database_id, migration_id, ordinal);
 CREATE INDEX ix_migration_execution_history_ordinal
     ON dbo.migration_execution_history (database_id, ordinal);
-CREATE INDEX ix_migration_execution_history_run
-    ON dbo.migration_execution_history (run_id);
 CREATE INDEX ix_migration_execution_history_running
     ON dbo.migration_execution_history (database_id, ordinal)
     WHERE status = 'running';
@@ -158,8 +156,6 @@ CREATE TABLE dbo.migration_run_plans (
     PRIMARY KEY (database_id, token)
 );
 
-CREATE INDEX ix_migration_run_plans_run
-    ON dbo.migration_run_plans (run_id);
 CREATE INDEX ix_migration_run_plans_open
     ON dbo.migration_run_plans (database_id, token)
     WHERE closed_at IS NULL;
@@ -186,8 +182,9 @@ CREATE TABLE dbo.migration_runs (
 
 CREATE INDEX ix_migration_runs_started
     ON dbo.migration_runs (started_at, run_id);
-CREATE INDEX ix_migration_runs_status
-    ON dbo.migration_runs (status, expires_at);
+CREATE INDEX ix_migration_runs_unfinished
+    ON dbo.migration_runs (started_at, run_id)
+    WHERE finished_at IS NULL;
 
 -- The audit trail, and the outbox of its delivery: delivered_at is empty until the archive has the event.
 CREATE TABLE dbo.audit_events (

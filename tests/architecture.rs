@@ -99,7 +99,7 @@ fn imports_run_downwards_only() {
 fn drivers_stay_in_their_folders() {
     let mut wrong = Vec::new();
     for (part, path, text) in files() {
-        let tests_begin = text.find("#[cfg(test)]").unwrap_or(text.len());
+        let tests_begin = text.find("[cfg(test)]").unwrap_or(text.len());
         let product = &text[..tests_begin];
         let drivers: [(&str, &[&str]); 3] = [
             ("rusqlite::", &["database"]),
@@ -119,7 +119,7 @@ fn drivers_stay_in_their_folders() {
 fn what_is_pure_does_no_io() {
     let mut wrong = Vec::new();
     for (part, path, text) in files() {
-        let tests_begin = text.find("#[cfg(test)]").unwrap_or(text.len());
+        let tests_begin = text.find("[cfg(test)]").unwrap_or(text.len());
         for io in ["std::fs", "std::net", "std::env", "tokio::", "std::process"] {
             if PURE.contains(&part.as_str()) && text[..tests_begin].contains(io) {
                 wrong.push(format!("{} uses {io}", path.display()));

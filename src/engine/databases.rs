@@ -231,3 +231,154 @@ impl Engine {
         Ok(is_new)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::reference::ConnectionReference;
+    use crate::engine::testing::Shop;
+
+    fn new(id: &str, engine: EngineKind) -> NewDatabase {
+        NewDatabase {
+            database_id: DatabaseId::parse(id).unwrap(),
+            kind: type_of(engine),
+            engine,
+            environment: "dev".to_owned(),
+            server_name: None,
+            database_name: None,
+            folder: ".".to_owned(),
+            connection: None,
+        }
+    }
+
+    fn reference() -> ConnectionReference {
+        ConnectionReference::parse("env:DBVC_CONN_X", &[]).unwrap()
+    }
+
+    async fn put(shop: &Shop, new: NewDatabase) -> Result<(bool, DatabaseView), EngineError> {
+        let put = shop.engine.put_database(&Shop::caller(), new).await;
+        shop.engine.settle().await;
+        put
+    }
+
+    async fn wrong_fields(shop: &Shop, new: NewDatabase) -> Vec<String> {
+        match put(shop, new).await {
+            Err(EngineError::Invalid(fields)) => {
+                fields.into_iter().map(|field| field.field).collect()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const CHANGES: &str = "SELECT COUNT(*) FROM audit_events WHERE type = 'database-changed'";
+
+    #[tokio::test]
+    async fn an_embedded_database_can_be_used_at_once() {
+        let shop = Shop::new();
+        let reporting = || NewDatabase {
+            folder: "reporting/daily".to_owned(),
+            ..new("reporting", EngineKind::Sqlite)
+        };
+        let (is_new, view) = put(&shop, reporting()).await.unwrap();
+        assert!(is_new);
+        assert_eq!(view.folder, "reporting/daily");
+        assert!(shop.file("reporting.sqlite").exists());
+        let ids: Vec<String> = shop
+            .engine
+            .databases()
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|database| database.database_id.to_string())
+            .collect();
+        assert_eq!(ids, ["reporting", "shop"]);
+        assert_eq!(shop.ask(CHANGES), "1");
+
+        // The same again changes nothing, and says nothing.
+        assert_eq!(
+            put(&shop, reporting()).await.unwrap(),
+            (false, view.clone())
+        );
+        assert_eq!(shop.ask(CHANGES), "1");
+
+        let (is_new, _) = put(&shop, new("reporting", EngineKind::Sqlite))
+            .await
+            .unwrap();
+        assert!(!is_new);
+        assert_eq!(shop.ask(CHANGES), "2");
+        let data = "SELECT json_extract(data, '$.databaseId', '$.before.folder', '$.after.folder') \
+                    FROM audit_events WHERE type = 'database-changed' ORDER BY sequence DESC LIMIT 1";
+        assert_eq!(shop.ask(data), r#"["reporting","reporting/daily","."]"#);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_is_refused_by_field() {
+        let shop = Shop::new();
+        let mismatch = NewDatabase {
+            kind: DatabaseType::Cosmos,
+            folder: "../elsewhere".to_owned(),
+            connection: Some(reference()),
+            ..new("a", EngineKind::Sqlite)
+        };
+        assert_eq!(
+            wrong_fields(&shop, mismatch).await,
+            ["type", "folder", "connection"]
+        );
+        let unreachable = new("a", EngineKind::SqlServer);
+        assert_eq!(wrong_fields(&shop, unreachable).await, ["connection"]);
+        let home = NewDatabase {
+            connection: Some(reference()),
+            ..new("shop", EngineKind::SqlServer)
+        };
+        assert_eq!(wrong_fields(&shop, home).await, ["engine", "connection"]);
+        assert!(shop.is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_home_database_is_there_from_the_first_and_keeps_how_it_is_reached() {
+        let shop = Shop::new();
+        let view = shop.engine.database(&Shop::id()).await.unwrap();
+        assert_eq!(view.engine, EngineKind::Sqlite);
+        assert!(shop.is_empty());
+        let named = NewDatabase {
+            server_name: Some("laptop".to_owned()),
+            ..new("shop", EngineKind::Sqlite)
+        };
+        let (is_new, view) = put(&shop, named).await.unwrap();
+        assert!(!is_new);
+        assert_eq!(view.server_name.as_deref(), Some("laptop"));
+    }
+
+    #[tokio::test]
+    async fn databases_of_another_environment_are_neither_listed_nor_touched() {
+        let shop = Shop::new();
+        put(&shop, new("a", EngineKind::Sqlite)).await.unwrap();
+        shop.by_hand("UPDATE db_inventory SET environment = 'prod' WHERE database_id = 'a'");
+        assert_eq!(shop.engine.databases().await.unwrap().len(), 1);
+        let id = DatabaseId::parse("a").unwrap();
+        let refused = shop.engine.database(&id).await;
+        assert!(matches!(refused, Err(EngineError::WrongEnvironment { .. })));
+        let refused = put(&shop, new("a", EngineKind::Sqlite)).await;
+        assert!(matches!(refused, Err(EngineError::WrongEnvironment { .. })));
+        let elsewhere = NewDatabase {
+            environment: "prod".to_owned(),
+            ..new("b", EngineKind::Sqlite)
+        };
+        let refused = put(&shop, elsewhere).await;
+        assert!(matches!(refused, Err(EngineError::WrongEnvironment { .. })));
+        let unknown = shop.engine.database(&DatabaseId::parse("c").unwrap()).await;
+        assert!(matches!(unknown, Err(EngineError::UnknownDatabase(_))));
+    }
+
+    #[test]
+    fn a_folder_lies_in_the_migrations_folder() {
+        for good in [".", "a", "a/b", "v2.0"] {
+            assert!(is_plain_folder(good), "{good}");
+        }
+        for bad in [
+            "", "..", "../a", "a/..", "/a", "a//b", "a/", "./a", "a\\b", "C:", "C:/a",
+        ] {
+            assert!(!is_plain_folder(bad), "{bad}");
+        }
+    }
+}

@@ -70,12 +70,15 @@ impl Engine {
             {
                 None => "no drift".to_owned(),
                 Some(drift) => {
-                    let many = drift.changes.len();
+                    let what = match &drift.reason {
+                        None => format!("objects that differ: {}", drift.changes.len()),
+                        Some(reason) => reason.clone(),
+                    };
                     if is_new_finding(connection.as_mut(), &managed, &drift).await? {
                         change.events.push(self.drift_event(&caller, &drift));
-                        format!("drift detected: {many} changes")
+                        format!("drift detected; {what}")
                     } else {
-                        format!("still the drift that was detected before: {many} changes")
+                        format!("still the drift that was detected before; {what}")
                     }
                 }
             },

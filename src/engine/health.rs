@@ -82,3 +82,106 @@ impl Engine {
         HealthStatus::Degraded
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::chain::Link;
+    use crate::audit::{
+        Archive, ArchiveError, ArchivedMigration, ArchivedSnapshot, Event, EventFilter,
+    };
+    use crate::engine::testing::Shop;
+    use crate::script::DatabaseId;
+
+    #[tokio::test]
+    async fn a_fresh_machine_is_healthy_and_stays_fresh() {
+        let shop = Shop::new();
+        let health = shop.engine.health().await;
+        assert_eq!(health.status, HealthStatus::Healthy);
+        assert_eq!(health.mode, "embedded");
+        assert!(health.checks.registry.latency_ms.is_some());
+        assert_eq!(health.checks.trail.undelivered, Some(0));
+        assert!(shop.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_home_database_that_cannot_be_read_is_unhealthy_and_a_broken_archive_is_not() {
+        let shop = Shop::at_work().await;
+        shop.by_hand("UPDATE audit_events SET delivered_at = NULL WHERE sequence > 3");
+        std::fs::write(
+            shop.file("_version-control.sqlite"),
+            "no database, but long enough for one",
+        )
+        .unwrap();
+        let health = shop.engine.health().await;
+        assert_eq!(health.status, HealthStatus::Degraded);
+        assert!(health.checks.trail.undelivered > Some(0));
+
+        std::fs::write(
+            shop.file("shop.sqlite"),
+            "no database, but long enough to look like one",
+        )
+        .unwrap();
+        let health = shop.engine.health().await;
+        assert_eq!(health.status, HealthStatus::Unhealthy);
+        assert_eq!(health.checks.registry.latency_ms, None);
+        assert_eq!(health.checks.trail.undelivered, None);
+    }
+
+    /// An archive that answers nothing, as a server does behind a broken network.
+    #[derive(Debug)]
+    struct Silent;
+
+    #[async_trait::async_trait]
+    impl Archive for Silent {
+        fn source(&self) -> &'static str {
+            "cosmos"
+        }
+        async fn ping(&self) -> Result<(), ArchiveError> {
+            std::future::pending().await
+        }
+        async fn add_events(&self, _: &[Event]) -> Result<(), ArchiveError> {
+            std::future::pending().await
+        }
+        async fn events(
+            &self,
+            _: &DatabaseId,
+            _: &EventFilter,
+            _: u32,
+        ) -> Result<Vec<Event>, ArchiveError> {
+            std::future::pending().await
+        }
+        async fn chain(&self, _: &DatabaseId, _: u64, _: u32) -> Result<Vec<Link>, ArchiveError> {
+            std::future::pending().await
+        }
+        async fn add_snapshot(&self, _: &ArchivedSnapshot) -> Result<(), ArchiveError> {
+            std::future::pending().await
+        }
+        async fn snapshot(
+            &self,
+            _: &DatabaseId,
+            _: &str,
+        ) -> Result<Option<ArchivedSnapshot>, ArchiveError> {
+            std::future::pending().await
+        }
+        async fn put_migrations(&self, _: &[ArchivedMigration]) -> Result<(), ArchiveError> {
+            std::future::pending().await
+        }
+        async fn migrations(&self, _: &DatabaseId) -> Result<Vec<ArchivedMigration>, ArchiveError> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test]
+    async fn the_answer_comes_in_time_when_the_archive_does_not() {
+        let shop = Shop::at_work().await;
+        let options = shop.engine.options().clone();
+        let engine = Engine::with_archive(options, std::sync::Arc::new(Silent));
+        let begun = Instant::now();
+        let health = engine.health().await;
+        assert!(begun.elapsed() < Duration::from_secs(2));
+        assert_eq!(health.status, HealthStatus::Degraded);
+        assert_eq!(health.mode, "azure");
+        assert_eq!(health.checks.registry.status, HealthStatus::Healthy);
+    }
+}

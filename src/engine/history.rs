@@ -122,6 +122,7 @@ fn parse_continuation(text: &str) -> Result<u64, EngineError> {
 mod tests {
     use super::*;
     use crate::audit::{EventDraft, EventType};
+    use crate::engine::testing::Shop;
     use crate::script::DatabaseId;
 
     fn event(sequence: u64, executor: &str) -> Event {
@@ -161,5 +162,90 @@ mod tests {
         assert_eq!(parse_continuation(&continuation.unwrap()).unwrap(), 2);
         assert!(parse_continuation("-1").is_err());
         assert!(parse_continuation("next").is_err());
+    }
+
+    fn query(limit: u32, continuation: Option<String>) -> HistoryQuery {
+        HistoryQuery {
+            database_id: Shop::id(),
+            migration_id: None,
+            kind: None,
+            since: None,
+            limit,
+            continuation,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_event_shows_from_its_commit_on() {
+        let shop = Shop::at_work().await;
+        let whole = shop.engine.history(&query(1000, None)).await.unwrap();
+        assert_eq!(whole.source, "embedded");
+        // As if the newest were not delivered yet.
+        shop.by_hand_in_archive("DELETE FROM \"change-events\" WHERE sequence > 5");
+        assert_eq!(
+            shop.engine.history(&query(1000, None)).await.unwrap(),
+            whole
+        );
+        // The archive remembers what the registry lost.
+        shop.by_hand("DELETE FROM audit_events WHERE sequence < 4");
+        assert_eq!(
+            shop.engine.history(&query(1000, None)).await.unwrap(),
+            whole
+        );
+    }
+
+    #[tokio::test]
+    async fn pages_and_filters_leave_nothing_out() {
+        let shop = Shop::at_work().await;
+        let whole = shop
+            .engine
+            .history(&query(1000, None))
+            .await
+            .unwrap()
+            .events;
+        let mut seen = Vec::new();
+        let mut continuation = None;
+        loop {
+            let page = shop.engine.history(&query(4, continuation)).await.unwrap();
+            seen.extend(page.events);
+            continuation = page.continuation;
+            if continuation.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, whole);
+        let mut of_one = query(1000, None);
+        of_one.migration_id = Some("V101__orders".to_owned());
+        of_one.kind = Some(EventType::Completed);
+        let found = shop.engine.history(&of_one).await.unwrap().events;
+        assert_eq!(found.len(), 1);
+        let mut later = query(1000, None);
+        later.since = Some(whole[0].at.plus_seconds(60));
+        assert_eq!(shop.engine.history(&later).await.unwrap().events, []);
+    }
+
+    #[tokio::test]
+    async fn the_registry_answers_when_the_archive_is_down_and_the_archive_when_the_database_is_gone()
+     {
+        let shop = Shop::at_work().await;
+        let whole = shop.engine.history(&query(1000, None)).await.unwrap();
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(shop.file(&format!("shop.sqlite{end}")));
+        }
+        assert_eq!(
+            shop.engine.history(&query(1000, None)).await.unwrap(),
+            whole
+        );
+
+        let shop = Shop::at_work().await;
+        let whole = shop.engine.history(&query(1000, None)).await.unwrap();
+        std::fs::write(
+            shop.file("_version-control.sqlite"),
+            "no database, but long enough for one",
+        )
+        .unwrap();
+        let found = shop.engine.history(&query(1000, None)).await.unwrap();
+        assert_eq!(found.source, "registry");
+        assert_eq!(found.events, whole.events);
     }
 }

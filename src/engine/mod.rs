@@ -22,6 +22,7 @@ mod run;
 mod script_execution;
 mod snapshots;
 mod status;
+mod testing;
 mod timers;
 mod verify;
 mod view;

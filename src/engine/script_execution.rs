@@ -672,7 +672,14 @@ impl Setting<'_> {
         begun: bool,
     ) -> Result<Outcome, EngineError> {
         let anything_done = begun || step.resume.is_some();
-        let mut stopped = self.ended(attempt, reports, Vec::new(), ExecutionStatus::Interrupted);
+        // The next run goes on where an up script stopped; a rollback that stopped half way is for a person to decide.
+        let (status, state) = match step.planned.direction {
+            Direction::Down if anything_done => {
+                (ExecutionStatus::HalfApplied, AppliedStatus::HalfApplied)
+            }
+            _ => (ExecutionStatus::Interrupted, AppliedStatus::Interrupted),
+        };
+        let mut stopped = self.ended(attempt, reports, Vec::new(), status);
         stopped.note = Some(if anything_done {
             "the run was cancelled between two batches; what ran before stays applied".to_owned()
         } else {
@@ -697,11 +704,6 @@ impl Setting<'_> {
             change.events = self.whole_story(&stopped);
         }
         if anything_done {
-            let state = match step.planned.direction {
-                // The next run goes on where this one stopped.
-                Direction::Up | Direction::Baseline => AppliedStatus::Interrupted,
-                Direction::Down => AppliedStatus::HalfApplied,
-            };
             change.either = vec![self.state(step, &stopped, state)];
         }
         change.lease = Some(self.lease);

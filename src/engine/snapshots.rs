@@ -402,3 +402,156 @@ pub(super) fn is_about_content(error: &EngineError) -> bool {
         EngineError::SnapshotDamaged { .. } | EngineError::Archive(ArchiveError { .. })
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::Shop;
+
+    #[test]
+    fn a_text_is_cut_between_characters() {
+        assert_eq!(cut("abcdef", 4), ["abcd", "ef"]);
+        assert_eq!(cut("aäöü", 4), ["aä", "öü"]);
+        assert_eq!(cut("", 4), [""]);
+        assert_eq!(cut("€€", 3).concat(), "€€");
+    }
+
+    #[test]
+    fn only_what_a_page_gave_continues_it() {
+        let id = new_id();
+        let (moment, parsed) =
+            parse_continuation(&format!("2025-11-27T14:30:00.000Z_{id}")).unwrap();
+        assert_eq!(moment.to_string(), "2025-11-27T14:30:00.000Z");
+        assert_eq!(parsed, id);
+        for wrong in ["", "2", "2025-11-27T14:30:00.000Z", "_", "x_y"] {
+            match parse_continuation(wrong) {
+                Err(EngineError::Invalid(fields)) => assert_eq!(fields[0].field, "continuation"),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    async fn take(shop: &Shop, kind: SnapshotType) -> Result<SnapshotHeader, EngineError> {
+        let request = SnapshotRequest {
+            database_id: Shop::id(),
+            environment: "dev".to_owned(),
+            kind,
+        };
+        shop.engine.take_snapshot(&Shop::caller(), request).await
+    }
+
+    #[tokio::test]
+    async fn a_snapshot_reads_the_same_before_and_after_its_delivery() {
+        let shop = Shop::at_work().await;
+        shop.by_hand(
+            "CREATE VIEW both_of_them AS SELECT o.id FROM orders o JOIN customers c ON c.id = o.id",
+        );
+        let header = take(&shop, SnapshotType::Baseline).await.unwrap();
+        assert_eq!(header.object_counts.tables, 2);
+        assert_eq!(header.object_counts.views, 1);
+        assert_eq!(header.parts, 1);
+        shop.engine.settle().await;
+        assert_eq!(shop.ask("SELECT COUNT(*) FROM schema_snapshot_parts"), "0");
+        let archived = shop
+            .engine
+            .snapshot(None, &header.snapshot_id)
+            .await
+            .unwrap();
+        assert_eq!(archived.header, header);
+        assert_eq!(archived.schema.hash(), header.schema_hash);
+        assert_eq!(
+            shop.ask("SELECT type FROM audit_events ORDER BY sequence DESC LIMIT 1"),
+            "snapshot-captured"
+        );
+
+        // Not delivered yet: the registry has the content.
+        let text = serde_json::to_string(&archived.schema).unwrap();
+        let (first, second) = text.split_at(20);
+        shop.by_hand(&format!(
+            "INSERT INTO schema_snapshot_parts VALUES ('{id}', 2, '{second}'), ('{id}', 1, '{first}')",
+            id = header.snapshot_id,
+            first = first.replace('\'', "''"),
+            second = second.replace('\'', "''"),
+        ));
+        shop.by_hand_in_archive("DELETE FROM \"schema-snapshots\"");
+        let id = Shop::id();
+        let staged = shop.engine.snapshot(Some(&id), &header.snapshot_id).await;
+        assert_eq!(staged.unwrap(), archived);
+        shop.by_hand("DELETE FROM schema_snapshot_parts");
+        let lost = shop.engine.snapshot(None, &header.snapshot_id).await;
+        assert!(matches!(lost, Err(EngineError::SnapshotDamaged { .. })));
+        let unknown = shop.engine.snapshot(None, "none").await;
+        assert!(matches!(unknown, Err(EngineError::UnknownSnapshot(_))));
+    }
+
+    #[tokio::test]
+    async fn while_a_run_holds_the_database_no_snapshot_is_taken() {
+        let shop = Shop::at_work().await;
+        shop.hold_lock(60);
+        match take(&shop, SnapshotType::Manual).await {
+            Err(EngineError::Locked { holder, .. }) => assert_eq!(holder.unwrap().owner, "another"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(shop.ask("SELECT COUNT(*) FROM schema_snapshots"), "1");
+    }
+
+    #[tokio::test]
+    async fn a_run_in_between_spoils_what_was_read() {
+        let shop = Shop::at_work().await;
+        let managed = shop.engine.managed(&Shop::id()).await.unwrap();
+        let Writing {
+            mut connection,
+            state,
+        } = shop.engine.open_for_writing(&managed).await.unwrap();
+        shop.create(
+            "V103__more.sqlite.sql",
+            "CREATE TABLE more (id INTEGER);",
+            None,
+        )
+        .await;
+        shop.run().await;
+        let mut change = Change::of(managed.id());
+        change.events =
+            vec![
+                shop.engine
+                    .draft(EventType::Refused, &Shop::caller(), serde_json::json!({})),
+            ];
+        let events = shop.ask("SELECT COUNT(*) FROM audit_events");
+        let written = shop
+            .engine
+            .write_between_runs(connection.as_mut(), &managed, change, &Moment::of(&state))
+            .await;
+        assert!(matches!(written, Err(NotBetween::Overtaken)));
+        assert_eq!(shop.ask("SELECT COUNT(*) FROM audit_events"), events);
+    }
+
+    #[tokio::test]
+    async fn pages_continue_where_the_last_one_ended() {
+        let shop = Shop::at_work().await;
+        let mut taken = Vec::new();
+        for _ in 0..4 {
+            taken.push(take(&shop, SnapshotType::Manual).await.unwrap().snapshot_id);
+        }
+        let mut seen = Vec::new();
+        let mut continuation = None;
+        loop {
+            let query = SnapshotQuery {
+                database_id: None,
+                limit: 2,
+                continuation,
+            };
+            let page = shop.engine.snapshots(&query).await.unwrap();
+            assert!(page.items.len() <= 2);
+            seen.extend(page.items.into_iter().map(|header| header.snapshot_id));
+            continuation = page.continuation;
+            if continuation.is_none() {
+                break;
+            }
+        }
+        seen.reverse();
+        // The first is that of the run.
+        assert_eq!(seen.len(), 5);
+        assert_eq!(seen[1..], taken);
+        shop.engine.settle().await;
+    }
+}

@@ -192,3 +192,170 @@ fn migration_state(record: &MigrationRecord) -> MigrationState {
         has_down_script: record.down_checksum.is_some(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::Shop;
+    use crate::engine::{Caller, NewDatabase};
+    use crate::script::EngineKind;
+
+    async fn status(shop: &Shop, detailed: bool) -> DatabaseStatus {
+        let mut status = shop
+            .engine
+            .status(Some("dev"), None, detailed)
+            .await
+            .unwrap();
+        assert_eq!(status.databases.len(), 1);
+        status.databases.remove(0)
+    }
+
+    #[tokio::test]
+    async fn a_machine_on_which_nothing_was_done_has_an_empty_home_database() {
+        let shop = Shop::new();
+        let found = status(&shop, true).await;
+        assert_eq!(found.counts, StatusCounts::default());
+        assert_eq!(found.migrations, Some(Vec::new()));
+        assert!(found.error.is_none() && found.lock.is_none() && found.last_run.is_none());
+        assert!(shop.is_empty());
+        let other = shop.engine.status(Some("prod"), None, false).await;
+        assert!(matches!(other, Err(EngineError::WrongEnvironment { .. })));
+    }
+
+    #[tokio::test]
+    async fn migrations_are_counted_once_each_and_dbvcs_own_are_listed_only() {
+        let shop = Shop::at_work().await;
+        shop.create("V103__more.sqlite.sql", "SELECT 1;", None)
+            .await;
+        let found = status(&shop, true).await;
+        assert_eq!(found.current_version.as_deref(), Some("102"));
+        assert_eq!(
+            found.counts,
+            StatusCounts {
+                applied: 2,
+                pending: 1,
+                failed: 0,
+                rolled_back: 0
+            }
+        );
+        let last = found.last_run.unwrap();
+        assert_eq!(last.status, RunStatus::Succeeded);
+        assert!(last.finished_at.is_some());
+        assert_eq!(found.drift.detected, Some(false));
+        let listed: Vec<_> = found
+            .migrations
+            .unwrap()
+            .into_iter()
+            .map(|migration| {
+                (
+                    migration.migration_id.to_string(),
+                    migration.status,
+                    migration.applied_at.is_some() && migration.executor.is_some(),
+                    migration.has_down_script,
+                )
+            })
+            .collect();
+        let row = |id: &str, status: &str, applied, down| {
+            (id.to_owned(), status.to_owned(), applied, down)
+        };
+        assert_eq!(
+            listed,
+            [
+                row("V100__version_control_schema", "applied", true, false),
+                row("V101__orders", "applied", true, true),
+                row("V102__customers", "applied", true, true),
+                row("V103__more", "pending", false, false),
+            ]
+        );
+        assert!(status(&shop, false).await.migrations.is_none());
+        shop.engine.settle().await;
+    }
+
+    #[tokio::test]
+    async fn half_applied_counts_as_failed() {
+        let shop = Shop::at_work().await;
+        shop.by_hand(
+            "UPDATE migration_applied_status SET status = 'half-applied' WHERE migration_id = 'V102__customers'",
+        );
+        let found = status(&shop, true).await;
+        assert_eq!((found.counts.applied, found.counts.failed), (1, 1));
+        assert_eq!(found.current_version.as_deref(), Some("101"));
+        let last = &found.migrations.unwrap()[2];
+        assert_eq!(last.status, "half-applied");
+        assert_eq!((last.applied_at, last.duration_ms), (None, None));
+    }
+
+    #[tokio::test]
+    async fn a_lock_shows_until_it_expires() {
+        let shop = Shop::at_work().await;
+        shop.hold_lock(60);
+        assert_eq!(status(&shop, false).await.lock.unwrap().owner, "another");
+        shop.hold_lock(-1);
+        assert!(status(&shop, false).await.lock.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_database_that_cannot_be_reached_says_so_in_its_place() {
+        let shop = Shop::at_work().await;
+        let new = NewDatabase {
+            database_id: DatabaseId::parse("broken").unwrap(),
+            kind: type_of(EngineKind::Sqlite),
+            engine: EngineKind::Sqlite,
+            environment: "dev".to_owned(),
+            server_name: None,
+            database_name: None,
+            folder: "broken".to_owned(),
+            connection: None,
+        };
+        let caller: Caller = Shop::caller();
+        shop.engine.put_database(&caller, new).await.unwrap();
+        shop.engine.settle().await;
+        for end in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(shop.file(&format!("broken.sqlite{end}")));
+        }
+        std::fs::write(
+            shop.file("broken.sqlite"),
+            "no database, but long enough to look like one",
+        )
+        .unwrap();
+        let found = shop.engine.status(None, None, false).await.unwrap();
+        let [broken, home] = &found.databases[..] else {
+            panic!("{found:?}");
+        };
+        assert_eq!(broken.error.as_ref().unwrap().code, "unavailable");
+        assert_eq!(broken.counts, StatusCounts::default());
+        assert!(home.error.is_none());
+        assert_eq!(home.counts.applied, 2);
+    }
+
+    #[test]
+    fn of_a_run_over_all_databases_each_has_its_own_end() {
+        let run = |progress: Option<serde_json::Value>, status: &str| RecentRun {
+            run_id: "r".to_owned(),
+            status: status.to_owned(),
+            finished_at: None,
+            progress: progress.map(|progress| progress.to_string()),
+        };
+        let database = |id: &str, status: &str| {
+            serde_json::json!({"databaseId": id, "engine": "sqlite", "status": status, "fromVersion": null,
+                "toVersion": null, "snapshotId": null, "driftBefore": null, "problem": null, "lock": null,
+                "migrations": []})
+        };
+        let whole = serde_json::json!({"runId": "r", "kind": "run", "environment": "dev", "databaseId": "all",
+            "executor": "a", "dryRun": false, "status": "failed", "startedAt": "2025-11-27T14:30:00.000Z",
+            "finishedAt": null, "durationMs": null, "cancelRequested": false,
+            "databases": [database("shop", "succeeded"), database("other", "locked")]});
+        let of = |id: &str| {
+            last_run(
+                &run(Some(whole.clone()), "failed"),
+                &DatabaseId::parse(id).unwrap(),
+            )
+            .map(|last| last.status)
+        };
+        assert_eq!(of("shop"), Some(RunStatus::Succeeded));
+        assert_eq!(of("other"), None);
+        assert_eq!(of("third"), None);
+        let single = last_run(&run(None, "nothing-to-do"), &Shop::id());
+        assert_eq!(single.unwrap().status, RunStatus::NothingToDo);
+    }
+}

@@ -184,7 +184,7 @@ statements! {
         ORDER BY started_at DESC, run_id DESC {page @P3}";
     RUNS_DEAD = "SELECT run_id, kind, database_id, environment, executor, principal, request, status, owner, started_at, \
         cancel_requested_by, progress FROM migration_runs WHERE environment = @P1 \
-        AND status IN ('queued', 'running') AND expires_at <= {now} ORDER BY started_at, run_id";
+        AND finished_at IS NULL AND expires_at <= {now} ORDER BY started_at, run_id";
 
     HEAD_ADD = "INSERT INTO trail_heads (database_id, sequence, hash) SELECT @P1, 0, '' \
         WHERE NOT EXISTS (SELECT 1 FROM trail_heads {hold} WHERE database_id = @P1)";

@@ -12,8 +12,12 @@ use super::super::{
     Access, BatchObserver, BatchText, Connection, DatabaseError, Dialect, Reply, Row, ScriptMode,
     ScriptReport, Statement, Value,
 };
-use super::{SHORT_WAIT, introspection, script_run};
+use super::script_run::{self, Watch};
+use super::{SHORT_WAIT, introspection};
 use crate::schema::Schema;
+
+/// Four times SQLite's default: a run of many scripts copies its pages into the database a few times, not after every fifty.
+const PAGES_BETWEEN_CHECKPOINTS: u32 = 4000;
 
 /// A connection to a SQLite file.
 pub struct SqliteConnection {
@@ -25,6 +29,8 @@ pub struct SqliteConnection {
 
 struct State {
     connection: rusqlite::Connection,
+    /// What scripts do on it.
+    watch: Watch,
     /// Whether a script changed settings or made temporary objects: the next transaction starts on a new connection.
     soiled: bool,
 }
@@ -42,13 +48,14 @@ impl SqliteConnection {
         statement_timeout: Option<Duration>,
     ) -> Result<Self, DatabaseError> {
         let file = path.clone();
-        let connection = blocking(move || open_file(&file, access)).await?;
+        let (connection, watch) = blocking(move || open_file(&file, access)).await?;
         Ok(Self {
             path,
             access,
             statement_timeout,
             state: Arc::new(Mutex::new(State {
                 connection,
+                watch,
                 soiled: false,
             })),
         })
@@ -75,7 +82,7 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-fn open_file(path: &Path, access: Access) -> Result<rusqlite::Connection, DatabaseError> {
+fn open_file(path: &Path, access: Access) -> Result<(rusqlite::Connection, Watch), DatabaseError> {
     const PHASE: &str = "opening the file";
     let flags = match access {
         Access::Read => {
@@ -94,21 +101,24 @@ fn open_file(path: &Path, access: Access) -> Result<rusqlite::Connection, Databa
             OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE
         }
     };
-    let open = || -> rusqlite::Result<rusqlite::Connection> {
-        let connection =
+    let open = || -> rusqlite::Result<(rusqlite::Connection, Watch)> {
+        let mut connection =
             rusqlite::Connection::open_with_flags(path, flags | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
         connection.busy_timeout(SHORT_WAIT)?;
         if access == Access::Write {
             // WAL lets readers read while a script's transaction is open. FULL: what COMMIT reported survives power loss.
             connection.pragma_update(None, "journal_mode", "wal")?;
             connection.pragma_update(None, "synchronous", "full")?;
+            connection.pragma_update(None, "wal_autocheckpoint", PAGES_BETWEEN_CHECKPOINTS)?;
         } else {
             connection.pragma_update(None, "query_only", true)?;
         }
         // SQL Server always enforces foreign keys; SQLite only when told to.
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.set_prepared_statement_cache_capacity(64);
-        Ok(connection)
+        let watch = Watch::default();
+        watch.install(&mut connection)?;
+        Ok((connection, watch))
     };
     open().map_err(|error| translate(error, PHASE))
 }
@@ -212,7 +222,7 @@ impl Connection for SqliteConnection {
         let (path, access) = (self.path.clone(), self.access);
         self.with(move |state| {
             if state.soiled {
-                state.connection = open_file(&path, access)?;
+                (state.connection, state.watch) = open_file(&path, access)?;
                 state.soiled = false;
             }
             let begin = || -> rusqlite::Result<()> {
@@ -273,6 +283,7 @@ impl Connection for SqliteConnection {
             .with(move |state| {
                 let (report, soiled) = script_run::run(
                     &mut state.connection,
+                    &state.watch,
                     &batches,
                     mode,
                     observer.as_ref(),

@@ -36,13 +36,103 @@ const AS_RECORDS_NEED_THEM: [(&str, i64); 7] = [
     ("max_page_count", 0xffff_fffe),
 ];
 
-/// What the authorizer saw while the script's statements were prepared.
+/// What SQLite asks about every statement of a script before it is compiled: the only way to know, without a parser of one's
+/// own, that a statement would end dbvc's transaction or touch another file.
+///
+/// It stays on the connection, because putting it there has SQLite compile every kept statement anew.
+#[derive(Clone, Default)]
+pub(super) struct Watch {
+    seen: Arc<Mutex<Seen>>,
+}
+
+/// What was seen of the script that is running.
 #[derive(Default)]
 struct Seen {
+    /// How the script runs; none while dbvc's own statements do.
+    mode: Option<ScriptMode>,
     /// Why the last statement was refused.
     refusal: Option<String>,
     /// Whether a statement changed the connection itself: a PRAGMA or a temporary object.
     soiled: bool,
+}
+
+impl Watch {
+    /// Has the connection ask.
+    pub fn install(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+        let watch = self.clone();
+        connection.authorizer(Some(move |context: AuthContext<'_>| {
+            watch.with(|seen| match seen.mode {
+                None => Authorization::Allow,
+                Some(mode) => seen.judge(mode, context.action),
+            })
+        }))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Seen) -> T) -> T {
+        work(&mut self.seen.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn begin(&self, mode: ScriptMode) {
+        self.with(|seen| {
+            *seen = Seen {
+                mode: Some(mode),
+                ..Seen::default()
+            };
+        });
+    }
+
+    /// Ends the watch; says whether the script may have changed the connection itself.
+    fn end(&self) -> bool {
+        self.with(|seen| {
+            seen.mode = None;
+            seen.soiled
+        })
+    }
+}
+
+impl Seen {
+    fn judge(&mut self, mode: ScriptMode, action: AuthAction<'_>) -> Authorization {
+        let refusal = match action {
+            AuthAction::Transaction { .. } if mode == ScriptMode::InTransaction => Some(
+                "the script ends or begins a transaction itself, but dbvc runs it in one of its own; take BEGIN, COMMIT \
+                 and ROLLBACK out, or begin the script with `-- dbvc: transaction=off`",
+            ),
+            // VACUUM attaches a nameless temporary database by itself.
+            AuthAction::Attach { filename } if !filename.is_empty() => Some(
+                "a script may not attach another database file; give that database a folder of its own",
+            ),
+            AuthAction::Pragma {
+                pragma_name,
+                pragma_value: Some(_),
+            } if OF_THE_PROCESS
+                .iter()
+                .any(|name| pragma_name.eq_ignore_ascii_case(name)) =>
+            {
+                Some(
+                    "this setting is one of the whole process and not of the database; take it out",
+                )
+            }
+            AuthAction::Pragma { pragma_value, .. } => {
+                self.soiled |= pragma_value.is_some();
+                None
+            }
+            AuthAction::CreateTempTable { .. }
+            | AuthAction::CreateTempView { .. }
+            | AuthAction::CreateTempTrigger { .. }
+            | AuthAction::CreateTempIndex { .. } => {
+                self.soiled = true;
+                None
+            }
+            _ => None,
+        };
+        match refusal {
+            Some(text) => {
+                self.refusal = Some(text.to_owned());
+                Authorization::Deny
+            }
+            None => Authorization::Allow,
+        }
+    }
 }
 
 /// Interrupts a statement that takes too long.
@@ -85,25 +175,26 @@ impl StatementTimer {
 /// Runs the batches. The second value says whether the connection's own settings may have been changed.
 pub(super) fn run(
     connection: &mut Connection,
+    watch: &Watch,
     batches: &[BatchText],
     mode: ScriptMode,
     observer: &dyn BatchObserver,
     timeout: Option<Duration>,
 ) -> (ScriptReport, bool) {
-    let seen = Arc::new(Mutex::new(Seen::default()));
     let timer = timeout.map(StatementTimer::new);
-    let watching = watch(connection, mode, Arc::clone(&seen)).and_then(|()| match &timer {
+    let timing = match &timer {
         Some(timer) => timer.install(connection),
         None => Ok(()),
-    });
+    };
     let mut report = ScriptReport {
         batches: Vec::with_capacity(batches.len()),
         end: ScriptEnd::Completed,
     };
-    if let Err(error) = watching {
+    if let Err(error) = timing {
         report.end = failed_before(&error.to_string());
         return (report, true);
     }
+    watch.begin(mode);
     for batch in batches {
         if observer.stop_requested() {
             report.end = ScriptEnd::Stopped;
@@ -118,7 +209,7 @@ pub(super) fn run(
                 report.end = ScriptEnd::Stopped;
                 break;
             }
-            match run_once(connection, batch, mode, &seen, timer.as_ref()) {
+            match run_once(connection, batch, mode, watch, timer.as_ref()) {
                 Ok(rows) => rows_affected += rows,
                 Err(end) => {
                     failure = Some((end, round));
@@ -150,11 +241,13 @@ pub(super) fn run(
             break;
         }
     }
-    let (soiled, restored) = restore(connection, mode, &seen);
-    if let Err(error) = restored
+    let (soiled, restored) = restore(connection, mode, watch, timer.is_some());
+    // Without a transaction the records come on a new connection, which knows nothing of this one's temporary objects.
+    if let Err(message) = restored
+        && mode == ScriptMode::InTransaction
         && report.end == ScriptEnd::Completed
     {
-        report.end = failed_before(&error);
+        report.end = failed_before(&message);
     }
     (report, soiled)
 }
@@ -182,68 +275,21 @@ fn failed_before(message: &str) -> ScriptEnd {
     }
 }
 
-/// Has SQLite ask dbvc about every statement of the script before it is compiled: the only way to know, without a parser
-/// of one's own, that a statement would end dbvc's transaction or touch another file.
-fn watch(
-    connection: &mut Connection,
-    mode: ScriptMode,
-    seen: Arc<Mutex<Seen>>,
-) -> rusqlite::Result<()> {
-    connection.authorizer(Some(move |context: AuthContext<'_>| {
-        let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let refusal = match context.action {
-            AuthAction::Transaction { .. } if mode == ScriptMode::InTransaction => Some(
-                "the script ends or begins a transaction itself, but dbvc runs it in one of its own; take BEGIN, COMMIT \
-                 and ROLLBACK out, or begin the script with `-- dbvc: transaction=off`",
-            ),
-            // VACUUM attaches a nameless temporary database by itself.
-            AuthAction::Attach { filename } if !filename.is_empty() => {
-                Some("a script may not attach another database file; give that database a folder of its own")
-            }
-            AuthAction::Pragma {
-                pragma_name,
-                pragma_value: Some(_),
-            } if OF_THE_PROCESS
-                .iter()
-                .any(|name| pragma_name.eq_ignore_ascii_case(name)) =>
-            {
-                Some("this setting is one of the whole process and not of the database; take it out")
-            }
-            AuthAction::Pragma { pragma_value, .. } => {
-                seen.soiled |= pragma_value.is_some();
-                None
-            }
-            AuthAction::CreateTempTable { .. }
-            | AuthAction::CreateTempView { .. }
-            | AuthAction::CreateTempTrigger { .. }
-            | AuthAction::CreateTempIndex { .. } => {
-                seen.soiled = true;
-                None
-            }
-            _ => None,
-        };
-        match refusal {
-            Some(text) => {
-                seen.refusal = Some(text.to_owned());
-                Authorization::Deny
-            }
-            None => Authorization::Allow,
-        }
-    }))
-}
-
-/// Takes the watch away and undoes what would come between dbvc and its records in the same transaction: settings, and
-/// temporary objects, which hide the tables of their names. Says whether the connection is to be thrown away, and why not
-/// everything could be undone.
+/// Ends the watch and undoes what would come between dbvc and its records in the same transaction: settings, and temporary
+/// objects, which hide the tables of their names. Says whether the connection should not be used for another script, and why
+/// not everything could be undone.
 fn restore(
     connection: &mut Connection,
     mode: ScriptMode,
-    seen: &Mutex<Seen>,
+    watch: &Watch,
+    timed: bool,
 ) -> (bool, Result<(), String>) {
-    let mut soiled = seen.lock().unwrap_or_else(PoisonError::into_inner).soiled;
-    let unwatched = connection.authorizer(None::<fn(AuthContext<'_>) -> Authorization>);
-    let untimed = connection.progress_handler(0, None::<fn() -> bool>);
-    soiled |= unwatched.is_err() || untimed.is_err();
+    let mut soiled = watch.end();
+    if timed {
+        soiled |= connection
+            .progress_handler(0, None::<fn() -> bool>)
+            .is_err();
+    }
     if mode == ScriptMode::WithoutTransaction && !connection.is_autocommit() {
         let _ = connection.execute_batch("ROLLBACK");
     }
@@ -254,8 +300,11 @@ fn restore(
         // What cannot be set here ends with the connection, which is thrown away before the next transaction.
         let _ = connection.pragma_update(None, pragma, value);
     }
-    let dropped = drop_temporary_objects(connection)
-        .map_err(|error| format!("the temporary objects of the script could not be dropped: {error}; drop them at its end"));
+    let dropped = drop_temporary_objects(connection).map_err(|error| {
+        format!(
+            "the temporary objects of the script could not be dropped: {error}; drop them at its end"
+        )
+    });
     (true, dropped)
 }
 
@@ -300,7 +349,7 @@ fn run_once(
     connection: &Connection,
     batch: &BatchText,
     mode: ScriptMode,
-    seen: &Mutex<Seen>,
+    watch: &Watch,
     timer: Option<&StatementTimer>,
 ) -> Result<u64, Failure> {
     let mut statements = Batch::new(connection, &batch.text);
@@ -313,11 +362,7 @@ fn run_once(
             let number = error
                 .and_then(rusqlite::Error::sqlite_error)
                 .map_or(1, |code| i64::from(code.extended_code));
-            let refusal = seen
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .refusal
-                .take();
+            let refusal = watch.with(|seen| seen.refusal.take());
             let message = refusal
                 .or(message)
                 .or_else(|| error.map(words))

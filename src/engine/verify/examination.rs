@@ -14,7 +14,7 @@ use super::super::recovery;
 use super::super::snapshots::is_about_content;
 use super::super::view::{Check, Drift};
 use super::applied_status::Correction;
-use super::texts::Texts;
+use super::texts::{Copies, Texts};
 use super::trail::{self, Trail};
 use super::{
     Title, applied_status, checksums, down_scripts, drift, execution_history, locks,
@@ -173,7 +173,11 @@ fn judge(evidence: &Evidence, drift: &Result<Drift, EngineError>) -> Examination
             held: records.is_held(),
             dead_run: records.has_dead_run(),
             corrections,
-            backup: evidence.texts.copies_can_be_mended(),
+            backup: evidence
+                .texts
+                .copies
+                .as_ref()
+                .is_some_and(Copies::can_be_mended),
             archive_lacks_events: evidence.trail.archive_can_be_mended(),
             undelivered: evidence.trail.undelivered > 0 || evidence.texts.waiting > 0,
         },

@@ -34,12 +34,13 @@ pub(super) fn check(records: &Records) -> Check {
             advice.push("fix: true writes up what became of dead runs, and so does the next run");
         }
     }
-    let half_applied = records
+    let half_applied: Vec<_> = records
         .latest
         .iter()
-        .filter(|execution| execution.status == ExecutionStatus::HalfApplied);
+        .filter(|execution| execution.status == ExecutionStatus::HalfApplied)
+        .collect();
     let before = faults.len();
-    faults.extend(half_applied.map(|execution| {
+    faults.extend(half_applied.iter().map(|execution| {
         format!(
             "execution {} ({}) of {}: it may have been applied in part",
             execution.execution_id,
@@ -47,6 +48,18 @@ pub(super) fn check(records: &Records) -> Check {
             execution.migration_id
         )
     }));
+    // A state that says so counts as well, whatever its execution says: it stops every run.
+    faults.extend(
+        state
+            .half_applied()
+            .into_iter()
+            .filter(|id| {
+                !half_applied
+                    .iter()
+                    .any(|execution| execution.migration_id == *id)
+            })
+            .map(|id| format!("{id}: it may have been applied in part")),
+    );
     if faults.len() > before {
         advice.push(
             "look at the database, then say by resolve what is true of a half-applied execution",

@@ -2,9 +2,9 @@
 
 use crate::audit::{Change, Delivery, EventType};
 use crate::database::{Connection, Statement, ask};
-use crate::registry::events;
 use crate::registry::executions::{self, Direction, ExecutionStatus};
-use crate::registry::migrations::{self, StatusChange};
+use crate::registry::migrations::StatusChange;
+use crate::registry::{events, migrations};
 
 use super::super::Engine;
 use super::super::access::{Managed, Writing};
@@ -86,14 +86,16 @@ impl Engine {
         } else {
             self.write(connection.as_mut(), managed, change).await?;
         }
-        if copies_again || delivers_again {
-            self.try_to_deliver(managed).await?;
-        }
+        // Here and now, so that the checks that follow do not find this event waiting.
+        self.try_to_deliver(managed).await?;
         Ok(true)
     }
 
     /// Delivers, and says what; an archive that is down is no failure of mending.
-    async fn try_to_deliver(&self, managed: &Managed) -> Result<Option<String>, EngineError> {
+    pub(super) async fn try_to_deliver(
+        &self,
+        managed: &Managed,
+    ) -> Result<Option<String>, EngineError> {
         match self.deliver_now(managed).await {
             Ok(delivery) if delivery.is_empty() => Ok(None),
             Ok(Delivery {

@@ -116,6 +116,7 @@ impl Engine {
         let managed = self.managed(&request.database_id).await?;
         if let Some(resolution) = &request.resolve {
             self.resolve(caller, &managed, resolution).await?;
+            self.try_to_deliver(&managed).await?;
         }
         let before = self.examine(&managed).await?;
         if !request.fix || !self.mend(caller, &managed, &before.mendable).await? {

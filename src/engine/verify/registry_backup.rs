@@ -2,7 +2,7 @@
 
 use super::super::view::Check;
 use super::Title;
-use super::texts::Texts;
+use super::texts::{CopyFault, Texts};
 
 pub(super) const TITLE: Title = Title {
     code: "registry-backup",
@@ -14,14 +14,20 @@ pub(super) fn check(texts: &Texts) -> Check {
         return TITLE.warn("not looked at: the archive cannot be reached", Vec::new());
     };
     let items: Vec<String> = copies
-        .wrong
+        .faults
         .iter()
-        .chain(&copies.unknown)
         .map(|(id, fault)| format!("{id}: {fault}"))
         .collect();
-    if !copies.unknown.is_empty() {
+    let mut faults = copies.faults.values();
+    if faults.clone().any(|fault| fault.forbids_mending()) {
         return TITLE.fail(
-            "a registration was removed from the registry; fix: true renews copies, but removes and restores nothing",
+            "registry and archive contradict each other, and only a person can tell which is right: so fix: true copies nothing",
+            items,
+        );
+    }
+    if faults.any(|fault| *fault == CopyFault::Unregistered) {
+        return TITLE.fail(
+            "a registration was removed from the registry; the archive's copy has its scripts",
             items,
         );
     }

@@ -1,10 +1,12 @@
 //! The definitions with their scripts, read once: against their checksums, and against the archive's copies.
 
 use std::collections::{BTreeMap, HashSet};
+use std::fmt;
 
 use crate::audit::{Archive, ArchiveError, ArchivedMigration, copy_of};
 use crate::database::{Connection, DatabaseError, ask};
 use crate::registry::migrations::{self, Definition};
+use crate::script::Checksum;
 
 use super::super::access::Managed;
 
@@ -24,25 +26,66 @@ pub(super) struct Texts {
     pub copies: Option<Copies>,
 }
 
+/// What is wrong with the archive's copy of a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CopyFault {
+    /// There is none.
+    Missing,
+    /// There is none, and what is registered is damaged.
+    MissingOfDamaged,
+    /// It is older than what is registered, or does not have its own checksums, while what is registered does.
+    Inferior,
+    /// It says something else, and nobody can tell from here which of the two is right.
+    Contradicts,
+    /// The registry does not know the migration.
+    Unregistered,
+}
+
+impl CopyFault {
+    /// Whether the registry's text can replace it without guessing.
+    fn is_mendable(self) -> bool {
+        matches!(self, Self::Missing | Self::Inferior)
+    }
+
+    /// Whether replacing all copies could lose the only true text that is left.
+    pub fn forbids_mending(self) -> bool {
+        matches!(self, Self::MissingOfDamaged | Self::Contradicts)
+    }
+}
+
+impl fmt::Display for CopyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Missing => "the archive has no copy of it",
+            Self::MissingOfDamaged => {
+                "the archive has no copy of it, and what is registered is damaged"
+            }
+            Self::Inferior => "the archive's copy is out of date or damaged",
+            Self::Contradicts => "the archive's copy differs from what is registered",
+            Self::Unregistered => "the archive has a copy of it, the registry does not know it",
+        })
+    }
+}
+
 /// Where the archive's copies differ from the registry.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Copies {
-    /// The registry has it, the archive does not, or not so.
-    pub wrong: BTreeMap<String, &'static str>,
-    /// The archive has it, the registry does not.
-    pub unknown: BTreeMap<String, &'static str>,
+    pub faults: BTreeMap<String, CopyFault>,
 }
 
 impl Copies {
     /// What both found: a definition may be delivered between the reading of registry and archive.
     fn and(mut self, other: &Self) -> Self {
-        self.wrong.retain(|id, _| other.wrong.contains_key(id));
-        self.unknown.retain(|id, _| other.unknown.contains_key(id));
+        self.faults
+            .retain(|id, fault| other.faults.get(id) == Some(fault));
         self
     }
 
-    fn is_empty(&self) -> bool {
-        self.wrong.is_empty() && self.unknown.is_empty()
+    /// Whether copying the registry to the archive again mends something. It copies everything, so it must not be done
+    /// while a copy may be the only true text that is left.
+    pub fn can_be_mended(&self) -> bool {
+        let faults = || self.faults.values();
+        faults().any(|fault| fault.is_mendable()) && !faults().any(|fault| fault.forbids_mending())
     }
 }
 
@@ -53,7 +96,11 @@ impl Texts {
         archive: &dyn Archive,
     ) -> Result<Self, DatabaseError> {
         let first = Self::read_once(connection.as_deref_mut(), managed, archive).await?;
-        if first.copies.as_ref().is_none_or(Copies::is_empty) {
+        if first
+            .copies
+            .as_ref()
+            .is_none_or(|copies| copies.faults.is_empty())
+        {
             return Ok(first);
         }
         let second = Self::read_once(connection, managed, archive).await?;
@@ -110,19 +157,12 @@ impl Texts {
         texts.copies = comparison.finish();
         Ok(texts)
     }
-
-    /// Whether handing the definitions to the archive again would mend something.
-    pub fn copies_can_be_mended(&self) -> bool {
-        self.copies
-            .as_ref()
-            .is_some_and(|copies| !copies.wrong.is_empty())
-    }
 }
 
 /// The archive's copies that have not met their definition yet; none when they could not be read.
 struct Comparison {
     left: Option<BTreeMap<String, ArchivedMigration>>,
-    wrong: BTreeMap<String, &'static str>,
+    faults: BTreeMap<String, CopyFault>,
 }
 
 impl Comparison {
@@ -141,7 +181,7 @@ impl Comparison {
         };
         Self {
             left,
-            wrong: BTreeMap::new(),
+            faults: BTreeMap::new(),
         }
     }
 
@@ -153,9 +193,11 @@ impl Comparison {
         let right = copy_of(managed.id(), definition);
         let fault = match left.remove(&right.migration_id) {
             _ if waits => return,
-            None => "the archive has no copy of it",
+            None if definition.is_intact() => CopyFault::Missing,
+            None => CopyFault::MissingOfDamaged,
             Some(copy) => {
-                // The revision only counts; what counts is the content.
+                let older = copy.revision < right.revision || !is_intact(&copy);
+                // The revision only counts; what is compared is the content.
                 let copy = ArchivedMigration {
                     revision: right.revision,
                     ..copy
@@ -163,25 +205,28 @@ impl Comparison {
                 if copy == right {
                     return;
                 }
-                "the archive's copy differs from what is registered"
+                if older && definition.is_intact() {
+                    CopyFault::Inferior
+                } else {
+                    CopyFault::Contradicts
+                }
             }
         };
-        self.wrong.insert(right.migration_id, fault);
+        self.faults.insert(right.migration_id, fault);
     }
 
     fn finish(self) -> Option<Copies> {
-        let wrong = self.wrong;
-        self.left.map(|left| Copies {
-            wrong,
-            unknown: left
-                .into_keys()
-                .map(|id| {
-                    (
-                        id,
-                        "the archive has a copy of it, the registry does not know it",
-                    )
-                })
-                .collect(),
+        let mut faults = self.faults;
+        self.left.map(|left| {
+            faults.extend(left.into_keys().map(|id| (id, CopyFault::Unregistered)));
+            Copies { faults }
         })
     }
+}
+
+/// Whether a copy's texts have the checksums that it names.
+fn is_intact(copy: &ArchivedMigration) -> bool {
+    let checksum = |text: &str| Checksum::of_text(text).to_string();
+    checksum(&copy.up_script) == copy.up_checksum
+        && copy.down_script.as_deref().map(checksum) == copy.down_checksum
 }
