@@ -3,9 +3,10 @@
 mod support;
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use support::dbvc::{Dbvc, HOME, ME, detail, each, expect_problem, list, outcomes, text, with};
-use support::host::Answer;
+use support::host::{Answer, TimerShape};
 use support::shape::expect_like;
 
 /// POST migrations with a name instead of a file.
@@ -294,6 +295,46 @@ async fn a_checksum_changed_by_hand_in_the_registry_is_refused_at_the_run() {
     let problem = expect_problem(&dbvc.try_run(json!({})).await, 409, "checksum-mismatch");
     assert!(detail(&problem).contains("V1__t"), "{problem:#}");
     assert!(!dbvc.has("u"), "nothing runs while a checksum is wrong");
+}
+
+#[tokio::test]
+async fn a_checksum_of_a_pending_migration_changed_by_hand_is_refused_at_the_run() {
+    let dbvc = Dbvc::start().await;
+    dbvc.register("V1__t", "CREATE TABLE t (id INTEGER);").await;
+    let other = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+    dbvc.change_by_hand(&format!(
+        "UPDATE migration_registry SET up_checksum = '{other}' WHERE migration_id = 'V1__t'"
+    ));
+    for dry_run in [json!(false), json!("execute")] {
+        let answer = dbvc.try_run(json!({ "dryRun": dry_run })).await;
+        let problem = expect_problem(&answer, 409, "checksum-mismatch");
+        assert!(detail(&problem).contains("V1__t"), "{problem:#}");
+    }
+    assert!(!dbvc.has("t"));
+}
+
+#[tokio::test]
+async fn a_text_changed_by_hand_together_with_its_checksum_is_found_by_verifying() {
+    let dbvc = Dbvc::start().await;
+    dbvc.register("V1__t", "CREATE TABLE t (id INTEGER);").await;
+    dbvc.host
+        .invoke_timer("dbvc-runs-timer", TimerShape::Regular)
+        .await
+        .expect_success();
+    let evil = "CREATE TABLE evil (id INTEGER);";
+    let digest = Sha256::digest(evil.as_bytes());
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    dbvc.change_by_hand(&format!(
+        "UPDATE migration_registry SET up_script = '{evil}', up_checksum = 'sha256:{hex}' WHERE migration_id = 'V1__t'"
+    ));
+    let found = dbvc.verify().await;
+    assert_eq!(found["healthy"], false);
+    let backup = list(&found["checks"])
+        .iter()
+        .find(|check| check["code"] == "registry-backup")
+        .unwrap();
+    assert_eq!(backup["status"], "fail");
+    assert!(backup["items"].to_string().contains("V1__t"), "{backup:#}");
 }
 
 #[tokio::test]

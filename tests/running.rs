@@ -12,3 +12,5 @@ mod drifting;
 mod failing;
 #[path = "running/many.rs"]
 mod many;
+#[path = "running/waiting.rs"]
+mod waiting;

@@ -68,7 +68,18 @@ fn json_of(answer: Answer, status: u16) -> Value {
 }
 
 async fn a_fresh_machine_is_healthy_and_holds_one_database(dbvc: &Dbvc) {
-    let health = json_of(dbvc.host.get("/api/dbvc/health").await, 200);
+    let answer = dbvc.host.get("/api/dbvc/health").await;
+    let invocation = dbvc
+        .host
+        .invocations()
+        .pop()
+        .expect("the host called a function");
+    assert_eq!(
+        answer.header("x-request-id"),
+        Some(invocation.id),
+        "what the host logs is what the caller sees"
+    );
+    let health = json_of(answer, 200);
     expect_like(
         &health,
         &json!({
