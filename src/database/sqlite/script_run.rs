@@ -15,6 +15,27 @@ use super::super::{
 /// How many steps of SQLite's virtual machine pass between two looks at the clock: some tens of microseconds.
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
+/// Settings that belong to the whole process, so that a script would change them for every other database too.
+const OF_THE_PROCESS: [&str; 4] = [
+    "hard_heap_limit",
+    "soft_heap_limit",
+    "temp_store_directory",
+    "data_store_directory",
+];
+
+/// Settings that would keep dbvc from writing its records in the script's transaction, or from reading them, and the
+/// values with which it can.
+const AS_RECORDS_NEED_THEM: [(&str, i64); 7] = [
+    ("query_only", 0),
+    ("writable_schema", 0),
+    ("ignore_check_constraints", 0),
+    ("count_changes", 0),
+    ("full_column_names", 0),
+    ("short_column_names", 1),
+    // SQLite's own default.
+    ("max_page_count", 0xffff_fffe),
+];
+
 /// What SQLite asks about every statement of a script before it is compiled: the only way to know, without a parser of one's
 /// own, that a statement would end dbvc's transaction or touch another file.
 ///
@@ -80,6 +101,17 @@ impl Seen {
             AuthAction::Attach { filename } if !filename.is_empty() => Some(
                 "a script may not attach another database file; give that database a folder of its own",
             ),
+            AuthAction::Pragma {
+                pragma_name,
+                pragma_value: Some(_),
+            } if OF_THE_PROCESS
+                .iter()
+                .any(|name| pragma_name.eq_ignore_ascii_case(name)) =>
+            {
+                Some(
+                    "this setting is one of the whole process and not of the database; take it out",
+                )
+            }
             AuthAction::Pragma { pragma_value, .. } => {
                 self.soiled |= pragma_value.is_some();
                 None
@@ -209,7 +241,14 @@ pub(super) fn run(
             break;
         }
     }
-    let soiled = restore(connection, mode, watch, timer.is_some());
+    let (soiled, restored) = restore(connection, mode, watch, timer.is_some());
+    // Without a transaction the records come on a new connection, which knows nothing of this one's temporary objects.
+    if let Err(message) = restored
+        && mode == ScriptMode::InTransaction
+        && report.end == ScriptEnd::Completed
+    {
+        report.end = failed_before(&message);
+    }
     (report, soiled)
 }
 
@@ -236,29 +275,69 @@ fn failed_before(message: &str) -> ScriptEnd {
     }
 }
 
-/// Ends the watch and undoes the settings that would keep dbvc from writing its records in the same transaction. Says whether
-/// the connection should not be used for another script.
-fn restore(connection: &mut Connection, mode: ScriptMode, watch: &Watch, timed: bool) -> bool {
+/// Ends the watch and undoes what would come between dbvc and its records in the same transaction: settings, and temporary
+/// objects, which hide the tables of their names. Says whether the connection should not be used for another script, and why
+/// not everything could be undone.
+fn restore(
+    connection: &mut Connection,
+    mode: ScriptMode,
+    watch: &Watch,
+    timed: bool,
+) -> (bool, Result<(), String>) {
     let mut soiled = watch.end();
     if timed {
         soiled |= connection
             .progress_handler(0, None::<fn() -> bool>)
             .is_err();
     }
-    if soiled {
-        for (pragma, value) in [
-            ("query_only", false),
-            ("writable_schema", false),
-            ("ignore_check_constraints", false),
-        ] {
-            // What cannot be set here ends with the connection, which is thrown away before the next transaction.
-            let _ = connection.pragma_update(None, pragma, value);
-        }
-    }
     if mode == ScriptMode::WithoutTransaction && !connection.is_autocommit() {
         let _ = connection.execute_batch("ROLLBACK");
     }
-    soiled
+    if !soiled {
+        return (false, Ok(()));
+    }
+    for (pragma, value) in AS_RECORDS_NEED_THEM {
+        // What cannot be set here ends with the connection, which is thrown away before the next transaction.
+        let _ = connection.pragma_update(None, pragma, value);
+    }
+    let dropped = drop_temporary_objects(connection).map_err(|error| {
+        format!(
+            "the temporary objects of the script could not be dropped: {error}; drop them at its end"
+        )
+    });
+    (true, dropped)
+}
+
+fn drop_temporary_objects(connection: &Connection) -> rusqlite::Result<()> {
+    let mut left = temporary_objects(connection)?;
+    while !left.is_empty() {
+        let mut problem = None;
+        for (kind, name) in &left {
+            let quoted = name.replace('"', "\"\"");
+            if let Err(error) = connection.execute_batch(&format!("DROP {kind} temp.\"{quoted}\""))
+            {
+                problem = Some(error);
+            }
+        }
+        let still = temporary_objects(connection)?;
+        // A table that others refer to goes after them.
+        match problem {
+            Some(error) if still.len() == left.len() => return Err(error),
+            _ => left = still,
+        }
+    }
+    Ok(())
+}
+
+/// Kind and name of each; indexes go with their tables. Triggers and views come first.
+fn temporary_objects(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+    connection
+        .prepare(
+            "SELECT upper(type), name FROM temp.sqlite_schema WHERE type IN ('trigger', 'view', 'table') \
+             AND name NOT LIKE 'sqlite!_%' ESCAPE '!' ORDER BY type = 'table', type = 'view'",
+        )?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect()
 }
 
 struct Failure {
