@@ -16,7 +16,7 @@ use super::error::{EngineError, FieldError};
 use super::live::{LiveRun, LiveRuns, StepObserver};
 use super::planning::{Plan, Policy, plan_rollback, plan_run};
 use super::request::{Caller, InlineMigration, RollbackRequest, RunRequest, Target};
-use super::run::{conclude, result_of};
+use super::run_result::{conclude, result_of};
 use super::script_execution::{batches, is_transactional};
 use super::view::{
     DryRun, FindingNote, Run, RunDatabase, RunKind, RunMigration, RunStatus, StepStatus,

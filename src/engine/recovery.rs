@@ -17,7 +17,7 @@ use super::Engine;
 use super::access::{Managed, Writing};
 use super::error::{EngineError, ProblemNote};
 use super::request::Caller;
-use super::run::{conclude, status_word};
+use super::run_result::{conclude, status_word};
 use super::view::{Run, RunDatabase, RunMigration, RunStatus, StepStatus};
 
 /// Whether anything of a dead run is to be written up. Judged under the lock, or when nobody holds it.

@@ -3,28 +3,26 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use tokio::sync::oneshot;
 
 use crate::audit::Change;
-use crate::database::{Access, Connection, DatabaseError, Statement, ask};
+use crate::database::{Access, Statement, ask};
 use crate::registry::inventory::InventoryRow;
 use crate::registry::runs;
 use crate::time::Timestamp;
 
 use super::Engine;
-use super::access::{Managed, Writing, new_id};
-use super::database_run::{DatabaseRun, Prepared, RunRow, Work};
-use super::error::{EngineError, FieldError};
+use super::access::{Writing, new_id};
+use super::database_run::Work;
+use super::drive::Drive;
+use super::error::{EngineError, FieldError, ProblemNote};
 use super::live::LiveRun;
 use super::request::{AllDatabases, Caller, RollbackRequest, RunRequest, Target};
-use super::view::{DryRun, Run, RunDatabase, RunKind, RunStatus, StepStatus};
+use super::run_result::{conclude, result_of, status_word};
+use super::view::{DryRun, Run, RunDatabase, RunKind, RunStatus};
 
 /// The environment in which a rollback must be confirmed.
 const GUARDED_ENVIRONMENT: &str = "prod";
-
-/// Longest pause between two writes of a run's progress: what a caller who polls another instance sees is no older.
-const LONGEST_PULSE: Duration = Duration::from_secs(2);
 
 /// How a run is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -187,13 +185,22 @@ impl Engine {
             work: Arc::new(work),
         };
         // Detached: a caller who goes away cancels nothing.
+        let engine = self.clone();
+        let ending = Arc::clone(&live);
         tokio::spawn(async move {
-            if whole {
-                drive.all(rows, prepared).await;
-            } else if let Some(row) = rows.into_iter().next() {
-                drive.one(row, prepared).await;
+            let driven = tokio::spawn(async move {
+                if whole {
+                    drive.all(rows, prepared).await;
+                } else if let Some(row) = rows.into_iter().next() {
+                    drive.one(row, prepared).await;
+                }
+            });
+            if let Err(error) = driven.await {
+                // A panic: what it left is found out by the next run, but nobody may wait for it for ever.
+                tracing::error!(run = %ending.view().run_id, %error, "the run broke off");
+                ending.with(broken_off);
             }
-            drive.engine.inner.live.end(&drive.live);
+            engine.inner.live.end(&ending);
         });
         match when_prepared.await {
             Ok(Ok(())) => {}
@@ -204,11 +211,13 @@ impl Engine {
                     run: Box::new(live.view()),
                 });
             }
-            // The task ended without a word: it panicked, which the log tells.
+            // The task broke off without a word.
             Err(_) => live.ended().await,
         }
         match wait {
             Wait::ToTheEnd => live.ended().await,
+            // Who does not want to wait gets the run and never its result, however fast it was.
+            Wait::AtMost(Duration::ZERO) => return Ok(live.view()),
             Wait::AtMost(limit) => {
                 let _ = tokio::time::timeout(limit, live.ended()).await;
             }
@@ -317,6 +326,21 @@ impl Engine {
     }
 }
 
+/// Ends a run whose task broke off.
+fn broken_off(run: &mut Run) {
+    for database in &mut run.databases {
+        if matches!(database.status, RunStatus::Queued | RunStatus::Running) {
+            database.status = RunStatus::Failed;
+            database.problem = Some(ProblemNote {
+                code: "internal-error".to_owned(),
+                detail: "the run broke off; the log says why, and the next run finds out how far it came"
+                    .to_owned(),
+            });
+        }
+    }
+    conclude(run, Timestamp::now());
+}
+
 /// What can be seen to be wrong without a look at the database.
 fn check_run(request: &RunRequest) -> Result<(), EngineError> {
     let mut wrong = Vec::new();
@@ -343,366 +367,5 @@ fn check_run(request: &RunRequest) -> Result<(), EngineError> {
         Ok(())
     } else {
         Err(EngineError::Invalid(wrong))
-    }
-}
-
-/// The word of a state in the registry.
-pub(super) fn status_word(status: RunStatus) -> &'static str {
-    match status {
-        RunStatus::Queued => "queued",
-        RunStatus::Running => "running",
-        RunStatus::Succeeded => "succeeded",
-        RunStatus::Failed => "failed",
-        RunStatus::Locked => "locked",
-        RunStatus::Cancelled => "cancelled",
-        RunStatus::NothingToDo => "nothing-to-do",
-    }
-}
-
-/// The state of a run whose databases have ended: the worst of theirs.
-pub(super) fn worst(databases: &[RunDatabase]) -> RunStatus {
-    [
-        RunStatus::Failed,
-        RunStatus::Locked,
-        RunStatus::Cancelled,
-        RunStatus::Succeeded,
-    ]
-    .into_iter()
-    .find(|status| databases.iter().any(|database| database.status == *status))
-    .unwrap_or(RunStatus::NothingToDo)
-}
-
-/// Gives a run whose databases have ended its state and its end.
-pub(super) fn conclude(run: &mut Run, now: Timestamp) {
-    run.status = worst(&run.databases);
-    run.finished_at = Some(now);
-    run.duration_ms = Some(now.millis_since(run.started_at));
-}
-
-/// What a caller who waited gets.
-pub(super) fn result_of(run: Run) -> Result<Run, EngineError> {
-    let script_failed = run.databases.iter().any(|database| {
-        database
-            .migrations
-            .iter()
-            .any(|migration| migration.status == StepStatus::Failed)
-    });
-    let only = (run.databases.len() == 1)
-        .then(|| run.databases.first())
-        .flatten();
-    match run.status {
-        RunStatus::Failed => {
-            let unavailable = only.filter(|database| {
-                !script_failed
-                    && database
-                        .problem
-                        .as_ref()
-                        .is_some_and(|problem| problem.code == "unavailable")
-            });
-            match unavailable {
-                Some(database) => Err(EngineError::InRun {
-                    problem: Box::new(EngineError::Unavailable {
-                        database: database.database_id.clone(),
-                        source: None,
-                    }),
-                    run: Box::new(run),
-                }),
-                None => Err(EngineError::MigrationFailed(Box::new(run))),
-            }
-        }
-        RunStatus::Locked => {
-            let locked = run
-                .databases
-                .iter()
-                .find(|database| database.status == RunStatus::Locked)
-                .map(|database| EngineError::Locked {
-                    database: database.database_id.clone(),
-                    holder: database.lock.clone(),
-                });
-            match locked {
-                Some(problem) => Err(EngineError::InRun {
-                    problem: Box::new(problem),
-                    run: Box::new(run),
-                }),
-                None => Ok(run),
-            }
-        }
-        RunStatus::Queued
-        | RunStatus::Running
-        | RunStatus::Succeeded
-        | RunStatus::Cancelled
-        | RunStatus::NothingToDo => Ok(run),
-    }
-}
-
-type PreparedSender = oneshot::Sender<Result<(), EngineError>>;
-
-/// A run under way.
-pub(super) struct Drive {
-    pub engine: Engine,
-    pub live: Arc<LiveRun>,
-    pub run_id: String,
-    pub caller: Caller,
-    pub work: Arc<Work>,
-}
-
-impl Drive {
-    /// The part of one database.
-    pub fn part(
-        &self,
-        managed: Managed,
-        index: usize,
-        run_row: RunRow,
-        adopting: bool,
-    ) -> DatabaseRun {
-        DatabaseRun {
-            engine: self.engine.clone(),
-            managed,
-            live: Arc::clone(&self.live),
-            index,
-            run_id: self.run_id.clone(),
-            caller: self.caller.clone(),
-            work: Arc::clone(&self.work),
-            run_row,
-            adopting,
-        }
-    }
-
-    fn show(&self, index: usize, status: RunStatus) {
-        self.live
-            .database(index, |database| database.status = status);
-    }
-
-    /// Drives a run over one database.
-    async fn one(&self, row: InventoryRow, prepared: PreparedSender) {
-        let managed = match self.engine.reach(row) {
-            Ok(managed) => managed,
-            Err(problem) => {
-                self.show(0, RunStatus::Failed);
-                self.live.with(|run| conclude(run, Timestamp::now()));
-                let _ = prepared.send(Err(problem));
-                return;
-            }
-        };
-        let run_row = if managed.is_home {
-            RunRow::WithPlan
-        } else {
-            RunRow::Elsewhere
-        };
-        let part = self.part(managed, 0, run_row, false);
-        match part.prepare().await {
-            Err(problem) => {
-                part.show_problem(&problem);
-                self.live.with(|run| conclude(run, Timestamp::now()));
-                let _ = prepared.send(Err(problem));
-            }
-            Ok(Prepared::NothingToDo) => {
-                self.show(0, RunStatus::NothingToDo);
-                self.live.with(|run| conclude(run, Timestamp::now()));
-                let row = self
-                    .engine
-                    .new_run_row(&self.live, &self.caller, &self.work);
-                if let Err(error) = self.engine.tell_home_of(row).await {
-                    tracing::warn!(run = %self.run_id, %error, "a run that found nothing to do could not be recorded");
-                }
-                let _ = prepared.send(Ok(()));
-            }
-            Ok(Prepared::Ready(ready)) => {
-                if run_row == RunRow::Elsewhere {
-                    let row = self
-                        .engine
-                        .new_run_row(&self.live, &self.caller, &self.work);
-                    // The plan is committed in the database itself, so that nothing is lost should this fail.
-                    if let Err(error) = self.engine.tell_home_of(row).await {
-                        tracing::warn!(run = %self.run_id, %error, "the run could not be recorded in the home database");
-                    }
-                }
-                let _ = prepared.send(Ok(()));
-                let pulse = Pulse::start(&self.engine, &self.live);
-                let closed = part.execute(ready).await;
-                drop(pulse);
-                self.end(closed && run_row == RunRow::WithPlan).await;
-            }
-        }
-    }
-
-    /// Drives a run over all databases of the environment.
-    async fn all(&self, rows: Vec<InventoryRow>, prepared: PreparedSender) {
-        let begun = self
-            .engine
-            .tell_home_of(
-                self.engine
-                    .new_run_row(&self.live, &self.caller, &self.work),
-            )
-            .await;
-        if let Err(problem) = begun {
-            self.live.with(|run| {
-                for database in &mut run.databases {
-                    database.status = RunStatus::Failed;
-                }
-                conclude(run, Timestamp::now());
-            });
-            let _ = prepared.send(Err(problem));
-            return;
-        }
-        let _ = prepared.send(Ok(()));
-        let pulse = Pulse::start(&self.engine, &self.live);
-        let parts = rows
-            .into_iter()
-            .enumerate()
-            .map(|(index, row)| self.one_of_all(index, row, false));
-        futures_util::stream::iter(parts)
-            .for_each_concurrent(self.engine.options().max_parallel_databases, |part| part)
-            .await;
-        drop(pulse);
-        self.end(false).await;
-    }
-
-    /// One database of a run over all: whatever happens to it, the others go on.
-    pub async fn one_of_all(&self, index: usize, row: InventoryRow, adopting: bool) {
-        let managed = match self.engine.reach(row) {
-            Ok(managed) => managed,
-            Err(problem) => {
-                self.live.database(index, |database| {
-                    database.status = RunStatus::Failed;
-                    database.problem = Some((&problem).into());
-                });
-                return;
-            }
-        };
-        if self.live.is_cancelled() {
-            self.show(index, RunStatus::Cancelled);
-            return;
-        }
-        let part = self.part(managed, index, RunRow::Elsewhere, adopting);
-        match part.prepare().await {
-            Err(problem) => part.show_problem(&problem),
-            Ok(Prepared::NothingToDo) => self.show(index, RunStatus::NothingToDo),
-            Ok(Prepared::Ready(ready)) => {
-                part.execute(ready).await;
-            }
-        }
-    }
-
-    /// Ends the run in the home database, unless its end was in the commit that closed its plan.
-    pub async fn end(&self, closed_with_plan: bool) {
-        if closed_with_plan {
-            return;
-        }
-        let end = self.engine.end_of_run(&self.live);
-        let first_told = self
-            .engine
-            .new_run_row(&self.live, &self.caller, &self.work);
-        match self.engine.tell_home_of_end(end, first_told).await {
-            Ok(true) => {}
-            // What the registry says of the run is another instance's word.
-            Ok(false) => self.live.disown(),
-            Err(error) => {
-                tracing::warn!(run = %self.run_id, %error, "the end of the run could not be recorded; the runs timer will");
-            }
-        }
-    }
-}
-
-impl Engine {
-    /// Records a run in the home database, which gets its registry should it have none.
-    async fn tell_home_of(&self, row: Statement) -> Result<(), EngineError> {
-        let home = self.home();
-        let Writing { mut connection, .. } = self.open_for_writing(&home).await?;
-        ask(connection.as_mut(), row)
-            .await
-            .map_err(|error| home.problem(error))?;
-        Ok(())
-    }
-}
-
-/// Writes a run's progress to the home database and hears whether somebody asked it to end, until it is dropped.
-pub(super) struct Pulse {
-    task: tokio::task::JoinHandle<()>,
-}
-
-impl Pulse {
-    /// Starts.
-    pub fn start(engine: &Engine, live: &Arc<LiveRun>) -> Self {
-        Self {
-            task: tokio::spawn(pulse(engine.clone(), Arc::clone(live))),
-        }
-    }
-}
-
-impl Drop for Pulse {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-async fn pulse(engine: Engine, live: Arc<LiveRun>) {
-    let lease = Duration::from_secs(u64::from(engine.options().lease_seconds));
-    let pause = (lease / 3).min(LONGEST_PULSE);
-    let run_id = live.with(|run| run.run_id.clone());
-    let home = engine.home();
-    let mut connection: Option<Box<dyn Connection>> = None;
-    loop {
-        tokio::time::sleep(pause).await;
-        let told = async {
-            let opened = match connection.take() {
-                Some(opened) => opened,
-                None => home.database.open(Access::Write).await?,
-            };
-            let opened = connection.insert(opened);
-            let replies = opened
-                .exchange(&[engine.run_progress(&live), runs::one(&run_id)])
-                .await?;
-            Ok::<bool, DatabaseError>(match replies.get(1).and_then(|reply| reply.rows.first()) {
-                Some(row) => runs::parse(row)?.cancel_requested_by.is_some(),
-                None => false,
-            })
-        };
-        match told.await {
-            Ok(true) => live.cancel(),
-            Ok(false) => {}
-            // On SQLite a script's open transaction keeps this out; the progress is in memory.
-            Err(DatabaseError::Busy { .. }) => {}
-            Err(error) => {
-                tracing::warn!(run = %run_id, %error, "writing the progress of the run failed");
-                connection = None;
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::script::{DatabaseId, EngineKind};
-
-    fn database(status: RunStatus) -> RunDatabase {
-        RunDatabase {
-            database_id: DatabaseId::parse("a").unwrap(),
-            engine: EngineKind::Sqlite,
-            status,
-            from_version: None,
-            to_version: None,
-            snapshot_id: None,
-            drift_before: None,
-            problem: None,
-            lock: None,
-            migrations: Vec::new(),
-        }
-    }
-
-    #[test]
-    fn the_state_of_a_run_is_the_worst_of_its_databases() {
-        use RunStatus::{Failed, Locked, NothingToDo, Succeeded};
-        for (states, expected) in [
-            (vec![Succeeded, Failed, Locked], Failed),
-            (vec![Succeeded, Locked, NothingToDo], Locked),
-            (vec![Succeeded, NothingToDo], Succeeded),
-            (vec![NothingToDo], NothingToDo),
-            (vec![], NothingToDo),
-        ] {
-            let databases: Vec<_> = states.into_iter().map(database).collect();
-            assert_eq!(worst(&databases), expected);
-        }
     }
 }

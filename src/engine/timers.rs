@@ -12,10 +12,12 @@ use crate::time::Timestamp;
 use super::Engine;
 use super::access::{Managed, holder};
 use super::database_run::{Prepared, RunRow, Work};
+use super::drive::Drive;
 use super::error::EngineError;
+use super::pulse::Pulse;
 use super::recovery::{adopted_status, settle};
 use super::request::{Caller, RollbackRequest, RunRequest};
-use super::run::{Drive, Pulse, conclude, status_word};
+use super::run_result::{conclude, status_word};
 use super::view::{Run, RunDatabase, RunStatus};
 
 /// What can be done with a dead run on one database.

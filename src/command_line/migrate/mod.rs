@@ -326,7 +326,6 @@ impl Migrate {
                 .watch(run)
                 .await
                 .map_err(|problem| self.failed(database, problem))?,
-            Err(EngineError::MigrationFailed(run)) => *run,
             Err(problem) => return Err(self.failed(database, problem)),
         };
         self.display.ended(&run);

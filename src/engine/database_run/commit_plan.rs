@@ -1,0 +1,433 @@
+//! Committing a database to a plan: drift check, scripts, baseline, and the run's row.
+
+use std::sync::Arc;
+
+use crate::audit::{self, Change, EventType};
+use crate::database::sqlite::SHORT_WAIT;
+use crate::database::{BatchText, Connection, Statement};
+use crate::registry::executions::{self, Direction, Execution, ExecutionStatus};
+use crate::registry::lock::Lease;
+use crate::registry::migrations::{self, AppliedStatus, Definition, MigrationRecord, StatusChange};
+use crate::registry::runs::{self, PlannedStep};
+use crate::registry::state::DatabaseState;
+use crate::script::{MigrationId, Version};
+use crate::time::Timestamp;
+
+use super::super::access::new_id;
+use super::super::error::EngineError;
+use super::super::script_execution::{self, Resume, Step, hashes, is_transactional, resume_point};
+use super::super::snapshots::live_schema;
+use super::super::view::{RunMigration, RunStatus, StepStatus};
+use super::super::{OnDrift, drift, recovery};
+use super::{DatabaseRun, Planned, RunRow};
+
+impl DatabaseRun {
+    /// Looks for drift, reads the scripts, and commits plan, baseline and the run's row.
+    pub(super) async fn commit_plan(
+        &self,
+        connection: &mut dyn Connection,
+        lease: &Lease,
+        state: &DatabaseState,
+    ) -> Result<(Vec<Step>, bool), EngineError> {
+        let has_failed = self.adopting && self.show_former_executions(connection, state).await?;
+        let planned = if has_failed {
+            // The former instance saw a script fail: nothing may follow it in this run.
+            Planned::default()
+        } else {
+            self.plan(state)?
+        };
+        let mut change = Change::of(self.managed.id());
+        if !planned.is_empty() {
+            self.look_for_drift(connection, state, &mut change).await?;
+        }
+        let definitions = self.definitions(connection, &planned).await?;
+        let mut steps = Vec::with_capacity(planned.steps.len());
+        let first_place = self
+            .live
+            .database(self.index, |database| database.migrations.len())
+            .unwrap_or(0)
+            + planned.baseline.len();
+        for (position, (id, direction)) in planned.steps.iter().enumerate() {
+            let (Some(definition), Some(record)) = (
+                definitions.iter().find(|known| known.migration_id == *id),
+                state.find(id.as_str()),
+            ) else {
+                return Err(EngineError::UnknownMigration {
+                    database: self.managed.id().clone(),
+                    migration: id.to_string(),
+                });
+            };
+            let place = (self.index, first_place + position);
+            steps.push(
+                self.step(connection, definition, record, *direction, place)
+                    .await?,
+            );
+        }
+        let now = Timestamp::now();
+        let baselined: Vec<Execution> = planned
+            .baseline
+            .iter()
+            .filter_map(|id| state.find(id.as_str()))
+            .map(|record| self.marked(record, now))
+            .collect();
+        for execution in &baselined {
+            self.mark_applied(execution, &mut change);
+        }
+        let plan: Vec<PlannedStep> = steps.iter().map(|step| step.planned.clone()).collect();
+        change.records.push(runs::add_plan(
+            self.managed.id(),
+            lease.token,
+            &self.run_id,
+            &plan,
+            now,
+        ));
+        self.show_plan(state, &planned, &steps);
+        for (offset, execution) in baselined.iter().enumerate() {
+            let place = (self.index, first_place - baselined.len() + offset);
+            self.live.migration(place, |migration| {
+                migration.execution_id = Some(execution.execution_id.clone());
+            });
+        }
+        if self.run_row == RunRow::WithPlan {
+            if self.adopting {
+                change.loose.push(self.engine.run_progress(&self.live));
+            } else {
+                change.records.push(self.engine.new_run_row(
+                    &self.live,
+                    &self.caller,
+                    self.work.as_ref(),
+                ));
+            }
+        }
+        change.lease = Some(lease);
+        connection
+            .begin(SHORT_WAIT)
+            .await
+            .map_err(|error| self.problem(error))?;
+        let appended = audit::append(connection, change, None)
+            .await
+            .map(|_| ())
+            .map_err(|error| self.managed.append_problem(error));
+        self.engine
+            .conclude(connection, &self.managed, appended)
+            .await?;
+        Ok((steps, !baselined.is_empty()))
+    }
+
+    async fn look_for_drift(
+        &self,
+        connection: &mut dyn Connection,
+        state: &DatabaseState,
+        change: &mut Change<'_>,
+    ) -> Result<(), EngineError> {
+        let live = live_schema(connection, &self.managed).await?;
+        let Some(found) = self
+            .engine
+            .drift_found(connection, &self.managed, state, &live)
+            .await?
+        else {
+            return Ok(());
+        };
+        let mut event = drift::is_new_finding(connection, &self.managed, &found)
+            .await?
+            .then(|| self.engine.drift_event(&self.caller, &found));
+        if let Some(event) = &mut event {
+            event.run_id = Some(self.run_id.clone());
+        }
+        let changes = found.changes.len();
+        if self.engine.options().on_drift == OnDrift::Refuse {
+            let mut told = Change::of(self.managed.id());
+            told.events = event.into_iter().collect();
+            if !told.events.is_empty() {
+                self.engine.write(connection, &self.managed, told).await?;
+            }
+            return Err(EngineError::Drifted { changes });
+        }
+        tracing::warn!(
+            database = %self.managed.id(), run = %self.run_id, changes,
+            "the database differs from its last trusted snapshot"
+        );
+        change.events.extend(event);
+        self.live
+            .database(self.index, |database| database.drift_before = Some(found));
+        Ok(())
+    }
+
+    /// The definitions of all steps, read by set.
+    async fn definitions(
+        &self,
+        connection: &mut dyn Connection,
+        planned: &Planned,
+    ) -> Result<Vec<Definition>, EngineError> {
+        let statements: Vec<Statement> = planned
+            .steps
+            .iter()
+            .map(|(id, _)| migrations::definition(self.managed.id(), id.as_str()))
+            .collect();
+        if statements.is_empty() {
+            return Ok(Vec::new());
+        }
+        let replies = connection
+            .exchange(&statements)
+            .await
+            .map_err(|error| self.problem(error))?;
+        let definitions = replies
+            .iter()
+            .flat_map(|reply| &reply.rows)
+            .map(migrations::parse_definition)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| self.problem(error.into()))?;
+        // What runs must be what was registered, byte for byte.
+        let tampered: Vec<MigrationId> = definitions
+            .iter()
+            .filter(|definition| !definition.is_intact())
+            .map(|definition| definition.migration_id.clone())
+            .collect();
+        if tampered.is_empty() {
+            Ok(definitions)
+        } else {
+            Err(EngineError::ChecksumMismatch(tampered))
+        }
+    }
+
+    async fn step(
+        &self,
+        connection: &mut dyn Connection,
+        definition: &Definition,
+        record: &MigrationRecord,
+        direction: Direction,
+        place: (usize, usize),
+    ) -> Result<Step, EngineError> {
+        let engine = self.managed.engine();
+        let (script, checksum) = match direction {
+            Direction::Down => {
+                let (Some(script), Some(checksum)) =
+                    (&definition.down_script, definition.down_checksum)
+                else {
+                    return Err(EngineError::NoDownScript(vec![
+                        definition.migration_id.clone(),
+                    ]));
+                };
+                (script, checksum)
+            }
+            Direction::Up | Direction::Baseline => (&definition.up_script, definition.up_checksum),
+        };
+        let batches = script_execution::batches(script, engine);
+        let transactional = is_transactional(script, engine);
+        let hashes = hashes(script, engine);
+        let resume = match (direction, &record.applied) {
+            (Direction::Up, Some(applied))
+                if matches!(
+                    applied.status,
+                    AppliedStatus::Failed | AppliedStatus::Interrupted
+                ) =>
+            {
+                self.resume(
+                    connection,
+                    record,
+                    &applied.execution_id,
+                    batches.as_deref().unwrap_or_default(),
+                    &hashes,
+                    transactional,
+                )
+                .await?
+            }
+            _ => None,
+        };
+        Ok(Step {
+            planned: PlannedStep {
+                execution_id: new_id(),
+                migration_id: definition.migration_id.clone(),
+                version: definition
+                    .version
+                    .as_ref()
+                    .map(|version| version.as_written().to_owned()),
+                direction,
+                checksum,
+                transactional,
+                executor: self.caller.executor.clone(),
+                principal: self.caller.principal.clone(),
+            },
+            batches: batches.map(Arc::from),
+            hashes,
+            up_checksum: match direction {
+                // Rolling back leaves on record what was applied.
+                Direction::Down => record
+                    .applied
+                    .as_ref()
+                    .map_or(record.up_checksum, |applied| applied.checksum),
+                Direction::Up | Direction::Baseline => definition.up_checksum,
+            },
+            resume,
+            place,
+        })
+    }
+
+    async fn resume(
+        &self,
+        connection: &mut dyn Connection,
+        record: &MigrationRecord,
+        execution_id: &str,
+        batches: &[BatchText],
+        hashes: &[String],
+        transactional: bool,
+    ) -> Result<Option<Resume>, EngineError> {
+        let replies = connection
+            .exchange(&[
+                executions::progress(execution_id),
+                executions::one(self.managed.id(), execution_id),
+            ])
+            .await
+            .map_err(|error| self.problem(error))?;
+        let rows = |index: usize| replies.get(index).map_or(&[][..], |reply| &reply.rows[..]);
+        let progress = rows(0)
+            .iter()
+            .map(executions::parse_progress)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| self.problem(error.into()))?;
+        let said_failed = rows(1)
+            .first()
+            .map(executions::parse)
+            .transpose()
+            .map_err(|error| self.problem(error.into()))?
+            .is_some_and(|attempt| attempt.resolved_as.is_some());
+        let batches: Vec<(u32, String, u32)> = batches
+            .iter()
+            .zip(hashes)
+            .map(|(batch, hash)| (batch.index, hash.clone(), batch.count))
+            .collect();
+        resume_point(execution_id, &progress, &batches, transactional, said_failed).map_err(|why| {
+            tracing::warn!(database = %self.managed.id(), migration = %record.migration_id, "{why}");
+            EngineError::HalfApplied(vec![record.migration_id.clone()])
+        })
+    }
+
+    /// The attempt that marks a migration as applied without running it.
+    fn marked(&self, record: &MigrationRecord, now: Timestamp) -> Execution {
+        Execution {
+            execution_id: new_id(),
+            migration_id: record.migration_id.clone(),
+            run_id: Some(self.run_id.clone()),
+            ordinal: 0,
+            direction: Direction::Baseline,
+            status: ExecutionStatus::Applied,
+            transactional: true,
+            checksum: record.up_checksum,
+            executor: self.caller.executor.clone(),
+            started_at: now,
+            finished_at: Some(now),
+            duration_ms: Some(0),
+            batches: Vec::new(),
+            errors: Vec::new(),
+            note: Some("marked applied by a baseline; its script did not run".to_owned()),
+            resolved_as: None,
+        }
+    }
+
+    fn mark_applied(&self, execution: &Execution, change: &mut Change<'_>) {
+        change.records.push(execution.insert(
+            self.managed.id(),
+            self.caller.principal.as_deref(),
+            &self.engine.options().environment,
+        ));
+        let status = StatusChange {
+            migration_id: &execution.migration_id,
+            status: AppliedStatus::Applied,
+            checksum: execution.checksum,
+            execution_id: &execution.execution_id,
+            executor: &self.caller.executor,
+            at: execution.started_at,
+            duration_ms: 0,
+        };
+        change.either.push(status.statements(self.managed.id()));
+        let mut event = self.engine.draft(
+            EventType::Baselined,
+            &self.caller,
+            serde_json::json!({ "checksum": execution.checksum }),
+        );
+        event.migration_id = Some(execution.migration_id.clone());
+        event.run_id = Some(self.run_id.clone());
+        event.execution_id = Some(execution.execution_id.clone());
+        change.events.push(event);
+    }
+
+    /// Puts into the run object what a former instance of the run did, in place of what it had planned. Says whether a
+    /// script failed; what it had planned to follow is then skipped.
+    async fn show_former_executions(
+        &self,
+        connection: &mut dyn Connection,
+        state: &DatabaseState,
+    ) -> Result<bool, EngineError> {
+        let executed = self
+            .engine
+            .executions_of(connection, &self.managed, &self.run_id)
+            .await?;
+        let has_failed = executed.iter().any(|execution| {
+            matches!(
+                execution.status,
+                ExecutionStatus::Failed | ExecutionStatus::HalfApplied
+            )
+        });
+        self.live.database(self.index, |database| {
+            if has_failed {
+                recovery::bring_up_to_date(database, state, &executed);
+            } else {
+                database.migrations = executed
+                    .iter()
+                    .map(|execution| recovery::shown(execution, state))
+                    .collect();
+            }
+        });
+        Ok(has_failed)
+    }
+
+    /// Puts the plan into the run object, behind what a former instance did.
+    pub(super) fn show_plan(&self, state: &DatabaseState, planned: &Planned, steps: &[Step]) {
+        let entry = |id: &MigrationId, status: StepStatus| RunMigration {
+            migration_id: id.clone(),
+            version: version_of(state, id),
+            execution_id: None,
+            status,
+            duration_ms: None,
+            batches: Vec::new(),
+            errors: Vec::new(),
+            note: None,
+            warnings: Vec::new(),
+        };
+        let mut shown: Vec<RunMigration> = Vec::new();
+        for id in &planned.baseline {
+            let mut migration = entry(id, StepStatus::Applied);
+            migration.duration_ms = Some(0);
+            migration.note =
+                Some("marked applied by the baseline; its script did not run".to_owned());
+            shown.push(migration);
+        }
+        for (position, (id, _)) in planned.steps.iter().enumerate() {
+            let mut migration = entry(id, StepStatus::Planned);
+            migration.execution_id = steps
+                .get(position)
+                .map(|step| step.planned.execution_id.clone());
+            shown.push(migration);
+        }
+        for id in &planned.skipped {
+            let mut migration = entry(id, StepStatus::Skipped);
+            migration.note = Some("left out: it would run after a newer version".to_owned());
+            shown.push(migration);
+        }
+        let from = state.current_version().map(Version::to_string);
+        self.live.database(self.index, |database| {
+            database.status = RunStatus::Running;
+            if database.from_version.is_none() {
+                database.from_version = from;
+            }
+            database.migrations.extend(shown);
+        });
+    }
+}
+
+fn version_of(state: &DatabaseState, id: &MigrationId) -> Option<String> {
+    state
+        .find(id.as_str())
+        .and_then(|record| record.version.as_ref())
+        .map(|version| version.as_written().to_owned())
+}

@@ -1,0 +1,201 @@
+//! Driving a run over its databases, one or all of the environment, and writing its row in the home database.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use tokio::sync::oneshot;
+
+use crate::database::{Statement, ask};
+use crate::registry::inventory::InventoryRow;
+use crate::time::Timestamp;
+
+use super::Engine;
+use super::access::{Managed, Writing};
+use super::database_run::{DatabaseRun, Prepared, RunRow, Work};
+use super::error::EngineError;
+use super::live::LiveRun;
+use super::pulse::Pulse;
+use super::request::Caller;
+use super::run_result::conclude;
+use super::view::RunStatus;
+
+type PreparedSender = oneshot::Sender<Result<(), EngineError>>;
+
+/// A run under way.
+pub(super) struct Drive {
+    pub engine: Engine,
+    pub live: Arc<LiveRun>,
+    pub run_id: String,
+    pub caller: Caller,
+    pub work: Arc<Work>,
+}
+
+impl Drive {
+    /// The part of one database.
+    pub fn part(
+        &self,
+        managed: Managed,
+        index: usize,
+        run_row: RunRow,
+        adopting: bool,
+    ) -> DatabaseRun {
+        DatabaseRun {
+            engine: self.engine.clone(),
+            managed,
+            live: Arc::clone(&self.live),
+            index,
+            run_id: self.run_id.clone(),
+            caller: self.caller.clone(),
+            work: Arc::clone(&self.work),
+            run_row,
+            adopting,
+        }
+    }
+
+    fn show(&self, index: usize, status: RunStatus) {
+        self.live
+            .database(index, |database| database.status = status);
+    }
+
+    /// Drives a run over one database.
+    pub async fn one(&self, row: InventoryRow, prepared: PreparedSender) {
+        let managed = match self.engine.reach(row) {
+            Ok(managed) => managed,
+            Err(problem) => {
+                self.show(0, RunStatus::Failed);
+                self.live.with(|run| conclude(run, Timestamp::now()));
+                let _ = prepared.send(Err(problem));
+                return;
+            }
+        };
+        let run_row = if managed.is_home {
+            RunRow::WithPlan
+        } else {
+            RunRow::Elsewhere
+        };
+        let part = self.part(managed, 0, run_row, false);
+        match part.prepare().await {
+            Err(problem) => {
+                part.show_problem(&problem);
+                self.live.with(|run| conclude(run, Timestamp::now()));
+                let _ = prepared.send(Err(problem));
+            }
+            Ok(Prepared::NothingToDo) => {
+                self.show(0, RunStatus::NothingToDo);
+                self.live.with(|run| conclude(run, Timestamp::now()));
+                let row = self
+                    .engine
+                    .new_run_row(&self.live, &self.caller, &self.work);
+                if let Err(error) = self.engine.tell_home_of(row).await {
+                    tracing::warn!(run = %self.run_id, %error, "a run that found nothing to do could not be recorded");
+                }
+                let _ = prepared.send(Ok(()));
+            }
+            Ok(Prepared::Ready(ready)) => {
+                if run_row == RunRow::Elsewhere {
+                    let row = self
+                        .engine
+                        .new_run_row(&self.live, &self.caller, &self.work);
+                    // The plan is committed in the database itself, so that nothing is lost should this fail.
+                    if let Err(error) = self.engine.tell_home_of(row).await {
+                        tracing::warn!(run = %self.run_id, %error, "the run could not be recorded in the home database");
+                    }
+                }
+                let _ = prepared.send(Ok(()));
+                let pulse = Pulse::start(&self.engine, &self.live);
+                let closed = part.execute(ready).await;
+                drop(pulse);
+                self.end(closed && run_row == RunRow::WithPlan).await;
+            }
+        }
+    }
+
+    /// Drives a run over all databases of the environment.
+    pub async fn all(&self, rows: Vec<InventoryRow>, prepared: PreparedSender) {
+        let begun = self
+            .engine
+            .tell_home_of(
+                self.engine
+                    .new_run_row(&self.live, &self.caller, &self.work),
+            )
+            .await;
+        if let Err(problem) = begun {
+            self.live.with(|run| {
+                for database in &mut run.databases {
+                    database.status = RunStatus::Failed;
+                }
+                conclude(run, Timestamp::now());
+            });
+            let _ = prepared.send(Err(problem));
+            return;
+        }
+        let _ = prepared.send(Ok(()));
+        let pulse = Pulse::start(&self.engine, &self.live);
+        let parts = rows
+            .into_iter()
+            .enumerate()
+            .map(|(index, row)| self.one_of_all(index, row, false));
+        futures_util::stream::iter(parts)
+            .for_each_concurrent(self.engine.options().max_parallel_databases, |part| part)
+            .await;
+        drop(pulse);
+        self.end(false).await;
+    }
+
+    /// One database of a run over all: whatever happens to it, the others go on.
+    pub async fn one_of_all(&self, index: usize, row: InventoryRow, adopting: bool) {
+        let managed = match self.engine.reach(row) {
+            Ok(managed) => managed,
+            Err(problem) => {
+                self.live.database(index, |database| {
+                    database.status = RunStatus::Failed;
+                    database.problem = Some((&problem).into());
+                });
+                return;
+            }
+        };
+        if self.live.is_cancelled() {
+            self.show(index, RunStatus::Cancelled);
+            return;
+        }
+        let part = self.part(managed, index, RunRow::Elsewhere, adopting);
+        match part.prepare().await {
+            Err(problem) => part.show_problem(&problem),
+            Ok(Prepared::NothingToDo) => self.show(index, RunStatus::NothingToDo),
+            Ok(Prepared::Ready(ready)) => {
+                part.execute(ready).await;
+            }
+        }
+    }
+
+    /// Ends the run in the home database, unless its end was in the commit that closed its plan.
+    pub async fn end(&self, closed_with_plan: bool) {
+        if closed_with_plan {
+            return;
+        }
+        let end = self.engine.end_of_run(&self.live);
+        let first_told = self
+            .engine
+            .new_run_row(&self.live, &self.caller, &self.work);
+        match self.engine.tell_home_of_end(end, first_told).await {
+            Ok(true) => {}
+            // What the registry says of the run is another instance's word.
+            Ok(false) => self.live.disown(),
+            Err(error) => {
+                tracing::warn!(run = %self.run_id, %error, "the end of the run could not be recorded; the runs timer will");
+            }
+        }
+    }
+}
+
+impl Engine {
+    /// Records a run in the home database, which gets its registry should it have none.
+    async fn tell_home_of(&self, row: Statement) -> Result<(), EngineError> {
+        let home = self.home();
+        let Writing { mut connection, .. } = self.open_for_writing(&home).await?;
+        ask(connection.as_mut(), row)
+            .await
+            .map_err(|error| home.problem(error))?;
+        Ok(())
+    }
+}
