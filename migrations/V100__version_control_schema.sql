@@ -105,7 +105,8 @@ CREATE TABLE dbo.migration_applied_status (
     FOREIGN KEY (database_id, migration_id) REFERENCES dbo.migration_registry (database_id, migration_id)
 );
 
--- Headers of snapshots; their content is in the archive. covers: every execution up to this ordinal is in the snapshot.
+-- Headers of snapshots; their content is in the archive. schema_hash is that of the normalised schema, content_hash that of
+-- the content as stored. covers: every execution up to this ordinal is in the snapshot.
 CREATE TABLE dbo.schema_snapshots (
     snapshot_id    NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,
     database_id    NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -115,6 +116,7 @@ CREATE TABLE dbo.schema_snapshots (
     run_id         NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NULL,
     engine         NVARCHAR(20) COLLATE Latin1_General_100_BIN2 NOT NULL,
     schema_hash    NVARCHAR(80) COLLATE Latin1_General_100_BIN2 NOT NULL,
+    content_hash   NVARCHAR(80) COLLATE Latin1_General_100_BIN2 NOT NULL,
     object_counts  NVARCHAR(1000) NOT NULL,
     size_bytes     BIGINT NOT NULL,
     parts          INT NOT NULL,

@@ -105,7 +105,8 @@ CREATE TABLE migration_applied_status (
     FOREIGN KEY (database_id, migration_id) REFERENCES migration_registry (database_id, migration_id)
 ) WITHOUT ROWID;
 
--- Headers of snapshots; their content is in the archive. covers: every execution up to this ordinal is in the snapshot.
+-- Headers of snapshots; their content is in the archive. schema_hash is that of the normalised schema, content_hash that of
+-- the content as stored. covers: every execution up to this ordinal is in the snapshot.
 CREATE TABLE schema_snapshots (
     snapshot_id    TEXT NOT NULL PRIMARY KEY,
     database_id    TEXT NOT NULL,
@@ -115,6 +116,7 @@ CREATE TABLE schema_snapshots (
     run_id         TEXT,
     engine         TEXT NOT NULL,
     schema_hash    TEXT NOT NULL,
+    content_hash   TEXT NOT NULL,
     object_counts  TEXT NOT NULL,
     size_bytes     INTEGER NOT NULL,
     parts          INTEGER NOT NULL,

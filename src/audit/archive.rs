@@ -48,6 +48,8 @@ pub struct ArchivedSnapshot {
     pub captured_by: String,
     /// Hash of the normalised schema.
     pub schema_hash: String,
+    /// Hash of the content as stored.
+    pub content_hash: String,
     /// The schema's JSON text, cut into parts.
     pub parts: Vec<String>,
 }

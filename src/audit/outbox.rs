@@ -162,6 +162,7 @@ async fn deliver_snapshots(
             captured_at: header.captured_at,
             captured_by: header.captured_by,
             schema_hash: header.schema_hash,
+            content_hash: header.content_hash,
             parts,
         };
         // Without its parts another instance has delivered it between the two reads.

@@ -104,7 +104,15 @@ pub async fn append(
             );
         }
         statements.extend(change.lease.map(Lease::renew));
-        let replies = connection.exchange(&statements).await?;
+        let replies = match connection.exchange(&statements).await {
+            // Under a lock nobody else adds what this change adds: whoever took the lock over has written it up.
+            Err(DatabaseError::Duplicate { .. }) if change.lease.is_some() => {
+                return Err(AppendError::Fenced {
+                    database_id: change.database_id.clone(),
+                });
+            }
+            replies => replies?,
+        };
         if recorded > 0 {
             check_records(&replies, exactly_one, pairs)?;
             debug_assert_eq!(recorded, exactly_one + 2 * pairs + loose);

@@ -57,6 +57,31 @@ impl Managed {
         }
     }
 
+    /// The same for a change that nothing but another writer can have kept off: says who holds the database, if that can be
+    /// seen.
+    pub async fn busy(&self, connection: &mut dyn Connection, error: DatabaseError) -> EngineError {
+        if !matches!(error, DatabaseError::Busy { .. }) {
+            return self.problem(error);
+        }
+        let holder = match self.lock_row(connection).await {
+            Ok(Some(now)) => last_holder(&now),
+            _ => None,
+        };
+        EngineError::Locked {
+            database: self.id().clone(),
+            holder,
+        }
+    }
+
+    /// The lease row as it is now.
+    pub async fn lock_row(
+        &self,
+        connection: &mut dyn Connection,
+    ) -> Result<Option<LockRow>, DatabaseError> {
+        let reply = ask(connection, lock::read(self.id())).await?;
+        Ok(reply.rows.first().map(lock::parse).transpose()?)
+    }
+
     /// The same for a write to the trail.
     pub fn append_problem(&self, error: AppendError) -> EngineError {
         match error {
@@ -79,14 +104,18 @@ impl Managed {
 
 /// Who holds a lock that has not expired.
 pub(super) fn holder(lock: &LockRow) -> Option<LockHolder> {
-    lock.held
-        .as_ref()
-        .filter(|held| !held.expired)
-        .map(|held| LockHolder {
-            owner: held.owner.clone(),
-            acquired_at: held.acquired_at,
-            expires_at: held.expires_at,
-        })
+    let is_alive = lock.held.as_ref().is_some_and(|held| !held.expired);
+    is_alive.then(|| last_holder(lock)).flatten()
+}
+
+/// Who was the last to say that it holds a lock. On SQLite a script's open transaction keeps its holder from renewing a lease
+/// that nobody else can take.
+pub(super) fn last_holder(lock: &LockRow) -> Option<LockHolder> {
+    lock.held.as_ref().map(|held| LockHolder {
+        owner: held.owner.clone(),
+        acquired_at: held.acquired_at,
+        expires_at: held.expires_at,
+    })
 }
 
 /// The name under which instances that make a registry keep each other off.
@@ -490,10 +519,9 @@ impl Engine {
         managed: &Managed,
         change: Change<'_>,
     ) -> Result<(), EngineError> {
-        connection
-            .begin(SHORT_WAIT)
-            .await
-            .map_err(|error| managed.problem(error))?;
+        if let Err(error) = connection.begin(SHORT_WAIT).await {
+            return Err(managed.busy(connection, error).await);
+        }
         let appended = audit::append(connection, change, None)
             .await
             .map(|_| ())

@@ -49,10 +49,10 @@ impl Engine {
         change: Change<'_>,
         since: &Moment,
     ) -> Result<(), NotBetween> {
-        connection
-            .begin(SHORT_WAIT)
-            .await
-            .map_err(|error| NotBetween::Other(managed.problem(error)))?;
+        if let Err(error) = connection.begin(SHORT_WAIT).await {
+            let problem = managed.busy(connection, error).await;
+            return Err(NotBetween::Other(problem));
+        }
         let mut overtaken = false;
         let written = async {
             audit::append(connection, change, None)

@@ -5,6 +5,7 @@ use crate::registry::runs;
 use crate::script::DatabaseId;
 
 use super::Engine;
+use super::access::last_holder;
 use super::error::EngineError;
 use super::request::Caller;
 use super::view::Run;
@@ -92,16 +93,26 @@ impl Engine {
             return Ok(run);
         }
         let live = self.inner.live.find(run_id);
-        if let Some(live) = &live {
+        let asked = live.as_ref().map(|live| {
             live.cancel();
-        }
+            live.view()
+        });
         // Also on record, so that whoever adopts the run ends it. This instance's own runs have heard it already.
         let recorded = self
             .tell_home(runs::request_cancel(run_id, &caller.executor))
             .await;
-        match (recorded, live) {
-            (_, Some(live)) => Ok(live.view()),
+        match (recorded, asked) {
+            // As it was when it was asked: what becomes of it is there to be polled.
+            (_, Some(run)) => Ok(run),
             (Ok(_), None) => self.run_by_id(run_id).await,
+            (Err(EngineError::Locked { .. }), None) => {
+                let home = self.home();
+                let (_, state) = self.read_state(&home).await?;
+                Err(EngineError::Locked {
+                    database: home.id().clone(),
+                    holder: state.lock.as_ref().and_then(last_holder),
+                })
+            }
             (Err(problem), None) => Err(problem),
         }
     }

@@ -173,10 +173,9 @@ impl Engine {
         {
             return Ok(views(&managed, &state, candidates, &decisions));
         }
-        connection
-            .begin(SHORT_WAIT)
-            .await
-            .map_err(|error| managed.problem(error))?;
+        if let Err(error) = connection.begin(SHORT_WAIT).await {
+            return Err(managed.busy(connection.as_mut(), error).await);
+        }
         let registered = async {
             let state = state::read(connection.as_mut(), managed.id())
                 .await

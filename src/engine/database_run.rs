@@ -6,7 +6,7 @@ use crate::audit::{self, Change, EventType, Head};
 use crate::database::sqlite::SHORT_WAIT;
 use crate::database::{BatchText, Connection, DatabaseError, Statement, ask};
 use crate::registry::executions::{self, Direction, Execution, ExecutionStatus};
-use crate::registry::lock::{self, Holding, Lease, LockRow};
+use crate::registry::lock::{Holding, Lease, LockRow};
 use crate::registry::migrations::{self, AppliedStatus, Definition, MigrationRecord, StatusChange};
 use crate::registry::runs::{self, PlannedStep};
 use crate::registry::state::{self, DatabaseState};
@@ -89,6 +89,9 @@ pub(super) struct Ready {
     /// Whether a snapshot is to be taken even if no script runs: the last run could not.
     snapshot_missing: bool,
 }
+
+/// How often a lock that others took and gave back meanwhile is asked for again. Each time somebody else's run ended.
+const ATTEMPTS: u32 = 20;
 
 /// What is planned for a database.
 #[derive(Default)]
@@ -175,37 +178,47 @@ impl DatabaseRun {
     pub async fn prepare(&self) -> Result<Prepared, EngineError> {
         let Writing {
             mut connection,
-            state,
+            mut state,
         } = self.engine.open_for_writing(&self.managed).await?;
-        if state
-            .lock
-            .as_ref()
-            .and_then(super::access::holder)
-            .is_some()
-        {
-            return Err(self.managed.locked(state.lock.as_ref()));
-        }
-        // What can be said without the lock is said without it; what is done is decided again under it.
-        if !recovery::is_needed(&state) {
-            match self.plan(&state) {
-                Err(problem) => {
-                    self.tell_refusal(connection.as_mut(), &problem).await;
-                    return Err(problem);
-                }
-                Ok(planned) if planned.is_empty() && !snapshot_missing(&state) => {
-                    self.show_plan(&state, &planned, &[]);
-                    let version = state.current_version().map(Version::to_string);
-                    self.live
-                        .database(self.index, |database| database.to_version = version);
-                    return Ok(Prepared::NothingToDo);
-                }
-                Ok(_) => {}
+        let mut attempts = 0;
+        let (lease, state) = loop {
+            attempts += 1;
+            if state
+                .lock
+                .as_ref()
+                .and_then(super::access::holder)
+                .is_some()
+            {
+                return Err(self.managed.locked(state.lock.as_ref()));
             }
-        }
-        let Some(seen) = &state.lock else {
-            return Err(self.managed.locked(None));
+            // What can be said without the lock is said without it; what is done is decided again under it.
+            if !recovery::is_needed(&state) {
+                match self.plan(&state) {
+                    Err(problem) => {
+                        self.tell_refusal(connection.as_mut(), &problem).await;
+                        return Err(problem);
+                    }
+                    Ok(planned) if planned.is_empty() && !snapshot_missing(&state) => {
+                        self.show_plan(&state, &planned, &[]);
+                        let version = state.current_version().map(Version::to_string);
+                        self.live
+                            .database(self.index, |database| database.to_version = version);
+                        return Ok(Prepared::NothingToDo);
+                    }
+                    Ok(_) => {}
+                }
+            }
+            let Some(seen) = &state.lock else {
+                return Err(self.managed.locked(None));
+            };
+            if let Some(locked) = self.lock(connection.as_mut(), seen).await? {
+                break locked;
+            }
+            if attempts == ATTEMPTS {
+                return Err(self.managed.locked(None));
+            }
+            state = self.read(connection.as_mut()).await?;
         };
-        let (lease, state) = self.lock(connection.as_mut(), seen).await?;
         let heartbeat = Heartbeat::start(&self.managed, lease.clone());
         crate::crash_points::reached("locked").await;
         match self.commit_plan(connection.as_mut(), &lease, &state).await {
@@ -236,36 +249,38 @@ impl DatabaseRun {
     ///
     /// The taking stands alone: who is fenced off by it may hold the head of the trail while waiting for the lock row, so
     /// nothing else may be held meanwhile. Any taking and any release since it was seen have moved the token, so that what
-    /// is read afterwards is the state that nobody else can change.
+    /// is read afterwards is the state that nobody else can change. None when others have taken it and given it back since:
+    /// what was seen is no ground for taking it, and nobody holds it.
     async fn lock(
         &self,
         connection: &mut dyn Connection,
         seen: &LockRow,
-    ) -> Result<(Lease, DatabaseState), EngineError> {
+    ) -> Result<Option<(Lease, DatabaseState)>, EngineError> {
         let lease = Lease::after(
             self.managed.id(),
             seen.token,
             &self.engine.inner.instance,
             self.engine.options().lease_seconds,
         );
-        let taken = ask(connection, lease.take(Some(&self.run_id)))
-            .await
-            .map_err(|error| self.problem(error))?;
+        let taken = match ask(connection, lease.take(Some(&self.run_id))).await {
+            Ok(taken) => taken,
+            Err(error) => return Err(self.managed.busy(connection, error).await),
+        };
         if taken.affected != 1 {
-            let reply = ask(connection, lock::read(self.managed.id()))
+            let now = self
+                .managed
+                .lock_row(connection)
                 .await
                 .map_err(|error| self.problem(error))?;
-            let now = reply
-                .rows
-                .first()
-                .map(lock::parse)
-                .transpose()
-                .map_err(|error| self.problem(error.into()))?;
-            return Err(self.managed.locked(now.as_ref()));
+            return match now {
+                Some(now) if now.held.is_none() => Ok(None),
+                now => Err(self.managed.locked(now.as_ref())),
+            };
         }
+        crate::crash_points::reached("taken").await;
         let state = self.recover(connection, &lease, seen.held.as_ref()).await;
         match state {
-            Ok(state) => Ok((lease, state)),
+            Ok(state) => Ok(Some((lease, state))),
             Err(problem) => {
                 self.release(connection, &lease).await;
                 Err(problem)
@@ -280,13 +295,7 @@ impl DatabaseRun {
         lease: &Lease,
         dead: Option<&Holding>,
     ) -> Result<DatabaseState, EngineError> {
-        let read = async |connection: &mut dyn Connection| {
-            Ok(state::read(connection, self.managed.id())
-                .await
-                .map_err(|error| self.problem(error))?
-                .unwrap_or_else(DatabaseState::empty))
-        };
-        let state = read(connection).await?;
+        let state = self.read(connection).await?;
         if dead.is_none() && !recovery::is_needed(&state) {
             return Ok(state);
         }
@@ -313,7 +322,14 @@ impl DatabaseRun {
         for line in lines {
             tracing::warn!(database = %self.managed.id(), run = %self.run_id, "{line}");
         }
-        read(connection).await
+        self.read(connection).await
+    }
+
+    async fn read(&self, connection: &mut dyn Connection) -> Result<DatabaseState, EngineError> {
+        Ok(state::read(connection, self.managed.id())
+            .await
+            .map_err(|error| self.problem(error))?
+            .unwrap_or_else(DatabaseState::empty))
     }
 
     /// Gives the lock back, whatever else went wrong.
@@ -352,10 +368,13 @@ impl DatabaseRun {
         lease: &Lease,
         state: &DatabaseState,
     ) -> Result<(Vec<Step>, bool), EngineError> {
-        if self.adopting {
-            self.show_former_executions(connection, state).await?;
-        }
-        let planned = self.plan(state)?;
+        let has_failed = self.adopting && self.show_former_executions(connection, state).await?;
+        let planned = if has_failed {
+            // The former instance saw a script fail: nothing may follow it in this run.
+            Planned::default()
+        } else {
+            self.plan(state)?
+        };
         let mut change = Change::of(self.managed.id());
         if !planned.is_empty() {
             self.look_for_drift(connection, state, &mut change).await?;
@@ -565,6 +584,8 @@ impl DatabaseRun {
                 direction,
                 checksum,
                 transactional,
+                executor: self.caller.executor.clone(),
+                principal: self.caller.principal.clone(),
             },
             batches: batches.map(Arc::from),
             hashes,
@@ -590,20 +611,31 @@ impl DatabaseRun {
         hashes: &[String],
         transactional: bool,
     ) -> Result<Option<Resume>, EngineError> {
-        let progress = ask(connection, executions::progress(execution_id))
+        let replies = connection
+            .exchange(&[
+                executions::progress(execution_id),
+                executions::one(self.managed.id(), execution_id),
+            ])
             .await
-            .map_err(|error| self.problem(error))?
-            .rows
+            .map_err(|error| self.problem(error))?;
+        let rows = |index: usize| replies.get(index).map_or(&[][..], |reply| &reply.rows[..]);
+        let progress = rows(0)
             .iter()
             .map(executions::parse_progress)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| self.problem(error.into()))?;
+        let said_failed = rows(1)
+            .first()
+            .map(executions::parse)
+            .transpose()
+            .map_err(|error| self.problem(error.into()))?
+            .is_some_and(|attempt| attempt.resolved_as.is_some());
         let batches: Vec<(u32, String, u32)> = batches
             .iter()
             .zip(hashes)
             .map(|(batch, hash)| (batch.index, hash.clone(), batch.count))
             .collect();
-        resume_point(execution_id, &progress, &batches, transactional).map_err(|why| {
+        resume_point(execution_id, &progress, &batches, transactional, said_failed).map_err(|why| {
             tracing::warn!(database = %self.managed.id(), migration = %record.migration_id, "{why}");
             EngineError::HalfApplied(vec![record.migration_id.clone()])
         })
@@ -658,33 +690,34 @@ impl DatabaseRun {
         change.events.push(event);
     }
 
-    /// Puts into the run object what a former instance of the run did, in place of what it had planned.
+    /// Puts into the run object what a former instance of the run did, in place of what it had planned. Says whether a
+    /// script failed; what it had planned to follow is then skipped.
     async fn show_former_executions(
         &self,
         connection: &mut dyn Connection,
         state: &DatabaseState,
-    ) -> Result<(), EngineError> {
+    ) -> Result<bool, EngineError> {
         let executed = self
             .engine
             .executions_of(connection, &self.managed, &self.run_id)
             .await?;
-        let shown = executed
-            .iter()
-            .map(|execution| RunMigration {
-                migration_id: execution.migration_id.clone(),
-                version: version_of(state, &execution.migration_id),
-                execution_id: Some(execution.execution_id.clone()),
-                status: execution.status.into(),
-                duration_ms: execution.duration_ms,
-                batches: execution.batches.clone(),
-                errors: execution.errors.clone(),
-                note: execution.note.clone(),
-                warnings: Vec::new(),
-            })
-            .collect();
-        self.live
-            .database(self.index, |database| database.migrations = shown);
-        Ok(())
+        let has_failed = executed.iter().any(|execution| {
+            matches!(
+                execution.status,
+                ExecutionStatus::Failed | ExecutionStatus::HalfApplied
+            )
+        });
+        self.live.database(self.index, |database| {
+            if has_failed {
+                recovery::bring_up_to_date(database, state, &executed);
+            } else {
+                database.migrations = executed
+                    .iter()
+                    .map(|execution| recovery::shown(execution, state))
+                    .collect();
+            }
+        });
+        Ok(has_failed)
     }
 
     /// Puts the plan into the run object, behind what a former instance did.
@@ -738,8 +771,9 @@ impl DatabaseRun {
             Ok(status) => self.close(&mut ready, status).await,
             Err(problem) => Err(problem),
         };
-        if let Err(problem) = &closed {
-            self.give_up(&mut ready, problem).await;
+        match &closed {
+            Ok(()) => crate::crash_points::reached("plan-closed").await,
+            Err(problem) => self.give_up(&mut ready, problem).await,
         }
         drop(ready);
         self.engine.deliver_soon(&self.managed);
@@ -774,7 +808,10 @@ impl DatabaseRun {
             }
         }
         Ok(if ready.steps.is_empty() && !ready.baselined {
-            RunStatus::NothingToDo
+            // What the former instance did counts as done by the run.
+            self.live
+                .database(self.index, |database| recovery::adopted_status(database))
+                .unwrap_or(RunStatus::NothingToDo)
         } else {
             RunStatus::Succeeded
         })
@@ -851,8 +888,22 @@ impl DatabaseRun {
     /// Ends the work without knowing how the last script ended: the plan stays open, so that whoever comes next writes it
     /// up. The lock is given back if it is still held.
     async fn give_up(&self, ready: &mut Ready, problem: &EngineError) {
-        let (status, note, holder) = problem_of(problem);
+        let (status, mut note, mut holder) = problem_of(problem);
+        let connection = ready.connection.as_mut();
+        if status == RunStatus::Locked && connection.rollback().await.is_ok() {
+            holder = match self.managed.lock_row(connection).await {
+                Ok(Some(now)) => super::access::last_holder(&now),
+                _ => holder,
+            };
+        }
         tracing::error!(database = %self.managed.id(), run = %self.run_id, error = %problem, "the run cannot go on");
+        if status == RunStatus::Locked {
+            note.detail = format!(
+                "another run took {} over while this one could not renew its lock; what this run had done stays, and \
+                 what it was doing was rolled back",
+                self.managed.id()
+            );
+        }
         self.live.database(self.index, |database| {
             database.status = status;
             database.problem = Some(note);

@@ -180,10 +180,9 @@ impl Engine {
         row: &InventoryRow,
     ) -> Result<bool, EngineError> {
         let Writing { mut connection, .. } = self.open_for_writing(home).await?;
-        connection
-            .begin(SHORT_WAIT)
-            .await
-            .map_err(|error| home.problem(error))?;
+        if let Err(error) = connection.begin(SHORT_WAIT).await {
+            return Err(home.busy(connection.as_mut(), error).await);
+        }
         let written = self
             .write_row_within(connection.as_mut(), caller, home, row)
             .await;

@@ -377,6 +377,7 @@ mod tests {
             captured_by: "a".to_owned(),
             run_id: None,
             schema_hash: hash.to_owned(),
+            content_hash: String::new(),
             object_counts: "{}".to_owned(),
             size_bytes: 2,
             parts: 1,

@@ -30,6 +30,8 @@ struct Known {
 pub(super) struct LiveRun {
     run: Mutex<Run>,
     cancelled: AtomicBool,
+    /// Whether another instance has adopted the run: what the registry says of it counts.
+    disowned: AtomicBool,
     ended: watch::Sender<bool>,
 }
 
@@ -39,6 +41,7 @@ impl LiveRuns {
         let id = run.run_id.clone();
         let live = Arc::new(LiveRun {
             cancelled: AtomicBool::new(run.cancel_requested),
+            disowned: AtomicBool::new(false),
             run: Mutex::new(run),
             ended: watch::Sender::new(false),
         });
@@ -52,7 +55,11 @@ impl LiveRuns {
     pub fn end(&self, live: &LiveRun) {
         let id = live.with(|run| run.run_id.clone());
         let mut known = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        known.ended.push_back(id);
+        if live.disowned.load(Ordering::SeqCst) {
+            known.by_id.remove(&id);
+        } else {
+            known.ended.push_back(id);
+        }
         while known.ended.len() > REMEMBERED {
             if let Some(forgotten) = known.ended.pop_front() {
                 known.by_id.remove(&forgotten);
@@ -101,6 +108,11 @@ impl LiveRun {
         self.cancelled.store(true, Ordering::SeqCst);
     }
 
+    /// Leaves it to another instance: once it has ended here, only who waits for it sees how it went here.
+    pub fn disown(&self) {
+        self.disowned.store(true, Ordering::SeqCst);
+    }
+
     /// Whether it was asked to end.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::SeqCst)
@@ -134,6 +146,7 @@ impl BatchObserver for StepObserver {
         self.live.migration(self.place, |migration| {
             migration.batches.push(report.clone())
         });
+        crate::crash_points::reached_on_thread("batch-ended");
     }
 
     fn stop_requested(&self) -> bool {

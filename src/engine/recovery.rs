@@ -1,6 +1,6 @@
 //! Writing up what a dead run left: it never stays unsaid that a script may have begun.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use crate::audit::{self, Change, EventType};
 use crate::database::sqlite::SHORT_WAIT;
@@ -10,13 +10,15 @@ use crate::registry::lock::{Holding, Lease};
 use crate::registry::migrations::{AppliedStatus, StatusChange};
 use crate::registry::runs::{self, OpenPlan, PlannedStep};
 use crate::registry::state::{self, DatabaseState};
+use crate::script::MigrationId;
 use crate::time::Timestamp;
 
 use super::Engine;
 use super::access::{Managed, Writing};
 use super::error::{EngineError, ProblemNote};
 use super::request::Caller;
-use super::view::{Run, RunStatus, StepStatus};
+use super::run::{conclude, status_word};
+use super::view::{Run, RunDatabase, RunMigration, RunStatus, StepStatus};
 
 /// Whether anything of a dead run is to be written up. Judged under the lock, or when nobody holds it.
 pub(super) fn is_needed(state: &DatabaseState) -> bool {
@@ -81,8 +83,16 @@ fn left_by(
     }
 }
 
-/// Fills in, from the executions, what a dead run's object does not tell, and leaves nothing as if it were at work.
-pub(super) fn bring_up_to_date(run: &mut Run, managed: &Managed, executed: &[Execution]) {
+/// Fills in, from the executions, what a dead run's object does not tell, and leaves nothing as if it were at work. Gives
+/// how the run ended there: by its own end, which may not be on record, or because `detail` kept it from going on.
+pub(super) fn settle(
+    run: &mut Run,
+    state: &DatabaseState,
+    managed: &Managed,
+    executed: &[Execution],
+    detail: &str,
+) {
+    let cancelled = run.cancel_requested;
     let Some(database) = run
         .databases
         .iter_mut()
@@ -90,27 +100,110 @@ pub(super) fn bring_up_to_date(run: &mut Run, managed: &Managed, executed: &[Exe
     else {
         return;
     };
+    let unfinished = bring_up_to_date(database, state, executed);
+    let any = |status: StepStatus| {
+        database
+            .migrations
+            .iter()
+            .any(|migration| migration.status == status)
+    };
+    database.status = if any(StepStatus::Failed) {
+        RunStatus::Failed
+    } else if !unfinished {
+        adopted_status(database)
+    } else if cancelled {
+        RunStatus::Cancelled
+    } else {
+        database.problem = Some(ProblemNote {
+            code: "locked".to_owned(),
+            detail: detail.to_owned(),
+        });
+        RunStatus::Failed
+    };
+    if database.to_version.is_none() {
+        database.to_version = state.current_version().map(ToString::to_string);
+    }
+}
+
+/// The state of a database on which nothing is left to do of what a run had planned.
+pub(super) fn adopted_status(database: &RunDatabase) -> RunStatus {
+    let any = |status: StepStatus| {
+        database
+            .migrations
+            .iter()
+            .any(|migration| migration.status == status)
+    };
+    if any(StepStatus::Failed) {
+        RunStatus::Failed
+    } else if any(StepStatus::Applied) || any(StepStatus::RolledBack) {
+        RunStatus::Succeeded
+    } else {
+        RunStatus::NothingToDo
+    }
+}
+
+/// Puts the executions into the run object. Says whether anything that was planned was not done.
+pub(super) fn bring_up_to_date(
+    database: &mut RunDatabase,
+    state: &DatabaseState,
+    executed: &[Execution],
+) -> bool {
+    let is_done = |id: &MigrationId| {
+        executed.iter().any(|execution| {
+            execution.migration_id == *id
+                && matches!(
+                    execution.status,
+                    ExecutionStatus::Applied | ExecutionStatus::RolledBack
+                )
+        })
+    };
+    let mut unfinished = false;
     for migration in &mut database.migrations {
         let row = executed
             .iter()
             .find(|execution| migration.execution_id.as_deref() == Some(&*execution.execution_id));
+        let was_planned = migration.status != StepStatus::Skipped;
+        unfinished |= was_planned && !is_done(&migration.migration_id);
         match row {
-            Some(execution) => {
-                // Nobody works on it any more.
-                migration.status = match execution.status {
-                    ExecutionStatus::Running => StepStatus::Interrupted,
-                    status => status.into(),
-                };
-                migration.duration_ms = execution.duration_ms;
-                migration.batches.clone_from(&execution.batches);
-                migration.errors.clone_from(&execution.errors);
-                migration.note.clone_from(&execution.note);
-            }
+            Some(execution) => *migration = shown(execution, state),
             None if matches!(migration.status, StepStatus::Planned | StepStatus::Running) => {
                 migration.status = StepStatus::Skipped;
             }
             None => {}
         }
+    }
+    // What was done after the object was written last.
+    for execution in executed {
+        let is_shown = database
+            .migrations
+            .iter()
+            .any(|migration| migration.execution_id.as_deref() == Some(&*execution.execution_id));
+        if !is_shown {
+            unfinished |= !is_done(&execution.migration_id);
+            database.migrations.push(shown(execution, state));
+        }
+    }
+    unfinished
+}
+
+/// An attempt of a dead run as its object shows it: nobody works on it any more.
+pub(super) fn shown(execution: &Execution, state: &DatabaseState) -> RunMigration {
+    RunMigration {
+        migration_id: execution.migration_id.clone(),
+        version: state
+            .find(execution.migration_id.as_str())
+            .and_then(|record| record.version.as_ref())
+            .map(|version| version.as_written().to_owned()),
+        execution_id: Some(execution.execution_id.clone()),
+        status: match execution.status {
+            ExecutionStatus::Running => StepStatus::Interrupted,
+            status => status.into(),
+        },
+        duration_ms: execution.duration_ms,
+        batches: execution.batches.clone(),
+        errors: execution.errors.clone(),
+        note: execution.note.clone(),
+        warnings: Vec::new(),
     }
 }
 
@@ -190,21 +283,26 @@ impl Engine {
                 .push(self.interrupted(caller, &execution, note));
             lines.push(format!("{migration_id}: {note}"));
         }
-        let mut dead_runs = HashSet::new();
+        // Runs that end here, with what is written up of them now.
+        let mut dead_runs: HashMap<String, Vec<Execution>> = HashMap::new();
         for plan in state
             .open_plans
             .iter()
             .filter(|plan| plan.token < lease.token)
         {
-            if let Some(execution) = self
-                .write_up_plan(connection, managed, caller, dead, plan)
-                .await?
-            {
+            let cut_short = self.write_up_plan(connection, managed, dead, plan).await?;
+            if own_run != Some(plan.run_id.as_str()) {
+                dead_runs
+                    .entry(plan.run_id.clone())
+                    .or_default()
+                    .extend(cut_short.iter().map(|(execution, _)| execution.clone()));
+            }
+            if let Some((execution, principal)) = cut_short {
                 let note = execution.note.clone().unwrap_or_default();
                 lines.push(format!("{}: {note}", execution.migration_id));
                 change.records.push(execution.insert(
                     managed.id(),
-                    caller.principal.as_deref(),
+                    principal.as_deref(),
                     &self.options().environment,
                 ));
                 change
@@ -214,20 +312,19 @@ impl Engine {
             change
                 .records
                 .push(runs::close_plan(managed.id(), plan.token, now));
-            if own_run != Some(plan.run_id.as_str()) {
-                dead_runs.insert(plan.run_id.clone());
+        }
+        if managed.is_home {
+            for (run_id, written_up) in dead_runs {
+                let end = self
+                    .end_of_dead_run(connection, managed, state, &run_id, written_up, own_run)
+                    .await?;
+                change.loose.extend(end);
             }
         }
         change.lease = Some(lease);
         audit::append(connection, change, None)
             .await
             .map_err(|error| managed.append_problem(error))?;
-        if managed.is_home {
-            for run_id in dead_runs {
-                self.end_of_dead_run(connection, managed, &run_id, own_run)
-                    .await?;
-            }
-        }
         Ok(lines)
     }
 
@@ -263,15 +360,14 @@ impl Engine {
         draft
     }
 
-    /// The attempt of a dead run's plan that left no row although it may have begun.
+    /// The attempt of a dead run's plan that left no row although it may have begun, and what Azure said of its caller.
     async fn write_up_plan(
         &self,
         connection: &mut dyn Connection,
         managed: &Managed,
-        caller: &Caller,
         dead: Option<&Holding>,
         plan: &OpenPlan,
-    ) -> Result<Option<Execution>, EngineError> {
+    ) -> Result<Option<(Execution, Option<String>)>, EngineError> {
         let executed = self
             .executions_of(connection, managed, &plan.run_id)
             .await?;
@@ -280,7 +376,7 @@ impl Engine {
         };
         let now = Timestamp::now();
         let dead_since = dead.map_or(now, |held| held.acquired_at);
-        Ok(Some(Execution {
+        let execution = Execution {
             execution_id: step.execution_id.clone(),
             migration_id: step.migration_id.clone(),
             run_id: Some(plan.run_id.clone()),
@@ -289,7 +385,7 @@ impl Engine {
             status: ExecutionStatus::Interrupted,
             transactional: true,
             checksum: step.checksum,
-            executor: caller.executor.clone(),
+            executor: step.executor.clone(),
             started_at: dead_since,
             finished_at: Some(now),
             duration_ms: None,
@@ -300,7 +396,8 @@ impl Engine {
                     .to_owned(),
             ),
             resolved_as: None,
-        }))
+        };
+        Ok(Some((execution, step.principal.clone())))
     }
 
     /// All attempts of a run on a database.
@@ -320,12 +417,14 @@ impl Engine {
             .map_err(|error| managed.problem(error.into()))
     }
 
-    /// What ends, in the home database, a run whose database was taken over.
+    /// What ends, in the home database, a run whose database was taken over. `written_up`: what is being written up of it.
     async fn end_of_dead_run(
         &self,
         connection: &mut dyn Connection,
         managed: &Managed,
+        state: &DatabaseState,
         run_id: &str,
+        written_up: Vec<Execution>,
         by: Option<&str>,
     ) -> Result<Option<Statement>, EngineError> {
         let reply = ask(connection, runs::one(run_id))
@@ -342,26 +441,20 @@ impl Engine {
         let Ok(mut run) = serde_json::from_str::<Run>(&row.progress) else {
             return Ok(None);
         };
-        let executed = self.executions_of(connection, managed, run_id).await?;
-        bring_up_to_date(&mut run, managed, &executed);
+        run.cancel_requested |= row.cancel_requested_by.is_some();
+        let mut executed = self.executions_of(connection, managed, run_id).await?;
+        executed.extend(written_up);
         let detail = match by {
             Some(by) => format!("its instance died, and run {by} took the database over"),
             None => "its instance died, and what it left was written up by verifying".to_owned(),
         };
+        settle(&mut run, state, managed, &executed, &detail);
         let now = Timestamp::now();
-        for database in &mut run.databases {
-            database.status = RunStatus::Failed;
-            database.problem = Some(ProblemNote {
-                code: "locked".to_owned(),
-                detail: detail.clone(),
-            });
-        }
-        run.status = RunStatus::Failed;
-        run.finished_at = Some(now);
-        run.duration_ms = Some(now.millis_since(run.started_at));
+        conclude(&mut run, now);
         // Plain data always serialises.
         let progress = serde_json::to_string(&run).unwrap_or_default();
-        Ok(Some(runs::end(run_id, "failed", now, &progress)))
+        let status = status_word(run.status);
+        Ok(Some(runs::end_of_dead(run_id, status, now, &progress)))
     }
 
     /// Takes over an expired lock, writes up what its run left, and releases the lock. Gives one line for each thing done;
@@ -447,6 +540,8 @@ mod tests {
             direction: Direction::Up,
             checksum: Checksum::of_text(""),
             transactional: true,
+            executor: "a".to_owned(),
+            principal: None,
         }
     }
 

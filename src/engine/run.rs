@@ -270,6 +270,7 @@ impl Engine {
         });
         runs::end(
             &run.run_id,
+            &self.inner.instance,
             status_word(run.status),
             now,
             &serde_json::to_string(&run).unwrap_or_default(),
@@ -286,19 +287,26 @@ impl Engine {
         told.await.map_err(|error| home.problem(error))
     }
 
-    /// The same, waiting as long as a script would for others to let go of the database: it ends a run, and must not get
-    /// lost because somebody's script holds the home database.
-    pub(super) async fn tell_home_patiently(
+    /// Ends a run, waiting as long as a script would for others to let go of the home database: its end must not get lost
+    /// because somebody's script holds it. A run that could not be recorded when it began is recorded now. Gives false when
+    /// another instance has adopted the run, whose end is then not this instance's to tell.
+    pub(super) async fn tell_home_of_end(
         &self,
-        statement: Statement,
-    ) -> Result<(), EngineError> {
+        end: Statement,
+        whole: Statement,
+    ) -> Result<bool, EngineError> {
         let home = self.home();
         let told = async {
             let mut connection = home.database.open(Access::Write).await?;
             connection.begin(self.script_wait()).await?;
-            let sent = ask(connection.as_mut(), statement).await;
-            match sent {
-                Ok(_) => connection.commit().await,
+            let sent = async {
+                let ended = ask(connection.as_mut(), end).await?.affected == 1;
+                // Adds nothing where the run has its row.
+                let added = !ended && ask(connection.as_mut(), whole).await?.affected == 1;
+                Ok(ended || added)
+            };
+            match sent.await {
+                Ok(told) => connection.commit().await.map(|()| told),
                 Err(error) => {
                     connection.rollback().await?;
                     Err(error)
@@ -339,7 +347,7 @@ fn check_run(request: &RunRequest) -> Result<(), EngineError> {
 }
 
 /// The word of a state in the registry.
-fn status_word(status: RunStatus) -> &'static str {
+pub(super) fn status_word(status: RunStatus) -> &'static str {
     match status {
         RunStatus::Queued => "queued",
         RunStatus::Running => "running",
@@ -582,8 +590,16 @@ impl Drive {
             return;
         }
         let end = self.engine.end_of_run(&self.live);
-        if let Err(error) = self.engine.tell_home_patiently(end).await {
-            tracing::warn!(run = %self.run_id, %error, "the end of the run could not be recorded; the runs timer will");
+        let first_told = self
+            .engine
+            .new_run_row(&self.live, &self.caller, &self.work);
+        match self.engine.tell_home_of_end(end, first_told).await {
+            Ok(true) => {}
+            // What the registry says of the run is another instance's word.
+            Ok(false) => self.live.disown(),
+            Err(error) => {
+                tracing::warn!(run = %self.run_id, %error, "the end of the run could not be recorded; the runs timer will");
+            }
         }
     }
 }

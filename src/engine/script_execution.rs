@@ -67,11 +67,13 @@ pub(super) struct Resume {
 }
 
 /// Decides where a script without a transaction goes on. `None`: from its beginning. An error: a person must decide.
+/// `said_failed`: a person has said that the batch of which nobody knows was not applied; what is known stays.
 pub(super) fn resume_point(
     from_execution: &str,
     progress: &[BatchProgress],
     batches: &[(u32, String, u32)],
     transactional_now: bool,
+    said_failed: bool,
 ) -> Result<Option<Resume>, &'static str> {
     let any_done = progress.iter().any(|batch| batch.ended > 0);
     if transactional_now {
@@ -84,7 +86,8 @@ pub(super) fn resume_point(
         };
     }
     for done in progress {
-        if done.begun > done.ended && !(done.failed && done.left_nothing) {
+        let is_unknown = done.begun > done.ended && !(done.failed && done.left_nothing);
+        if is_unknown && !said_failed {
             return Err("it is not known whether a batch was applied");
         }
         let complete = done.ended == done.rounds;
@@ -550,6 +553,9 @@ impl Setting<'_> {
             for round in rounds_done..batch.count {
                 if self.live.is_cancelled() {
                     reports.extend(total);
+                    if round > rounds_done {
+                        ended = Some(progress);
+                    }
                     return self
                         .stop(connection, step, attempt, reports, ended, believed, begun)
                         .await;
@@ -695,10 +701,11 @@ impl Setting<'_> {
         } else {
             change.records.push(self.insert(&stopped));
             change.loose.extend(step.resume.as_ref().map(|resume| {
+                // With the batch that it was to go on with: some of its rounds may be done.
                 executions::inherit_progress(
                     &stopped.execution_id,
                     &resume.from_execution,
-                    resume.batch,
+                    resume.batch + 1,
                 )
             }));
             change.events = self.whole_story(&stopped);
@@ -800,7 +807,7 @@ mod tests {
     fn goes_on_at_the_first_batch_without_an_intent() {
         let progress = [done(1, "a"), done(2, "b")];
         assert_eq!(
-            resume_point("e", &progress, &batches(&["a", "b", "c"]), false),
+            resume_point("e", &progress, &batches(&["a", "b", "c"]), false, false),
             Ok(at(3))
         );
     }
@@ -813,7 +820,13 @@ mod tests {
         failed.left_nothing = true;
         let progress = [done(1, "a"), failed];
         assert_eq!(
-            resume_point("e", &progress, &batches(&["a", "mended", "c"]), false),
+            resume_point(
+                "e",
+                &progress,
+                &batches(&["a", "mended", "c"]),
+                false,
+                false
+            ),
             Ok(at(2))
         );
     }
@@ -822,7 +835,16 @@ mod tests {
     fn an_intent_without_an_end_is_for_a_person_to_decide() {
         let mut unknown = done(2, "b");
         unknown.ended = 0;
-        assert!(resume_point("e", &[done(1, "a"), unknown], &batches(&["a", "b"]), false).is_err());
+        assert!(
+            resume_point(
+                "e",
+                &[done(1, "a"), unknown],
+                &batches(&["a", "b"]),
+                false,
+                false
+            )
+            .is_err()
+        );
     }
 
     #[test]
@@ -830,13 +852,13 @@ mod tests {
         let mut failed = done(1, "a");
         failed.ended = 0;
         failed.failed = true;
-        assert!(resume_point("e", &[failed], &batches(&["a"]), false).is_err());
+        assert!(resume_point("e", &[failed], &batches(&["a"]), false, false).is_err());
     }
 
     #[test]
     fn an_applied_batch_may_not_change() {
         let progress = [done(1, "a")];
-        assert!(resume_point("e", &progress, &batches(&["other", "b"]), false).is_err());
+        assert!(resume_point("e", &progress, &batches(&["other", "b"]), false, false).is_err());
     }
 
     #[test]
@@ -847,7 +869,7 @@ mod tests {
         rounds.ended = 3;
         let script = vec![(1, "a".to_owned(), 5)];
         assert_eq!(
-            resume_point("e", &[rounds], &script, false),
+            resume_point("e", &[rounds], &script, false, false),
             Ok(Some(Resume {
                 from_execution: "e".to_owned(),
                 batch: 1,
@@ -863,9 +885,21 @@ mod tests {
         failed.failed = true;
         failed.left_nothing = true;
         assert_eq!(
-            resume_point("e", &[failed], &batches(&["a"]), true),
+            resume_point("e", &[failed], &batches(&["a"]), true, false),
             Ok(None)
         );
-        assert!(resume_point("e", &[done(1, "a")], &batches(&["a"]), true).is_err());
+        assert!(resume_point("e", &[done(1, "a")], &batches(&["a"]), true, false).is_err());
+    }
+
+    #[test]
+    fn a_persons_word_settles_the_batch_that_nobody_knows_of_and_no_other() {
+        let mut unknown = done(2, "b");
+        unknown.ended = 0;
+        let progress = [done(1, "a"), unknown];
+        assert_eq!(
+            resume_point("e", &progress, &batches(&["a", "b"]), false, true),
+            Ok(at(2))
+        );
+        assert!(resume_point("e", &progress, &batches(&["other", "b"]), false, true).is_err());
     }
 }

@@ -5,7 +5,7 @@ use crate::database::{Access, Connection, DatabaseError, Statement, ask};
 use crate::registry::definition::OWN_TABLES;
 use crate::registry::snapshots::{self, SnapshotRow};
 use crate::schema::{ObjectCounts, Schema};
-use crate::script::{DatabaseId, EngineKind};
+use crate::script::{Checksum, DatabaseId, EngineKind};
 use crate::time::Timestamp;
 
 use super::Engine;
@@ -68,6 +68,7 @@ impl Capture {
                 captured_by: caller.executor.clone(),
                 run_id: run_id.map(str::to_owned),
                 schema_hash: schema.hash(),
+                content_hash: Checksum::of_text(&text).to_string(),
                 object_counts: serde_json::to_string(&counts).unwrap_or_default(),
                 size_bytes: text.len() as u64,
                 parts: parts.len() as u64,
@@ -384,14 +385,13 @@ impl Engine {
                 })?;
             text = archived.parts.concat();
         }
-        let schema: Schema = serde_json::from_str(&text)
-            .map_err(|error| damaged(format!("its content cannot be read: {error}")))?;
-        if schema.hash() != row.schema_hash {
+        if Checksum::of_text(&text).to_string() != row.content_hash {
             return Err(damaged(
                 "its content does not have the hash that its header names".to_owned(),
             ));
         }
-        Ok(schema)
+        serde_json::from_str(&text)
+            .map_err(|error| damaged(format!("its content cannot be read: {error}")))
     }
 }
 

@@ -7,16 +7,15 @@ use tokio::task::JoinHandle;
 
 use crate::database::{Access, DatabaseError, ask};
 use crate::registry::runs::{self, RunRow as StoredRun};
-use crate::script::DatabaseId;
 use crate::time::Timestamp;
 
 use super::Engine;
 use super::access::{Managed, holder};
 use super::database_run::{Prepared, RunRow, Work};
-use super::error::{EngineError, ProblemNote};
-use super::recovery::bring_up_to_date;
+use super::error::EngineError;
+use super::recovery::{adopted_status, settle};
 use super::request::{Caller, RollbackRequest, RunRequest};
-use super::run::{Drive, Pulse, conclude};
+use super::run::{Drive, Pulse, conclude, status_word};
 use super::view::{Run, RunDatabase, RunStatus};
 
 /// What can be done with a dead run on one database.
@@ -25,8 +24,8 @@ enum Fate {
     Alive,
     /// It can go on.
     GoesOn,
-    /// Another run has taken the database over.
-    TakenOver,
+    /// It has ended there: by itself, or because another run has taken the database over.
+    Ended,
 }
 
 impl Engine {
@@ -124,24 +123,16 @@ impl Engine {
         if at_work_here {
             return Ok(None);
         }
-        let mut unfinished = Vec::new();
-        for (index, database) in run.databases.iter_mut().enumerate() {
+        let (mut unfinished, mut ended) = (Vec::new(), Vec::new());
+        for (index, database) in run.databases.iter().enumerate() {
             if !matches!(database.status, RunStatus::Queued | RunStatus::Running) {
                 continue;
             }
-            let inventory_row = self.row(&database.database_id).await?;
-            let managed = self.reach(inventory_row.clone())?;
+            let managed = self.reach(self.row(&database.database_id).await?)?;
             match self.fate(&managed, &row, database).await? {
                 Fate::Alive => return Ok(None),
                 Fate::GoesOn => unfinished.push((index, managed)),
-                Fate::TakenOver => {
-                    database.status = RunStatus::Failed;
-                    database.problem = Some(ProblemNote {
-                        code: "locked".to_owned(),
-                        detail: "its instance died, and another run took the database over"
-                            .to_owned(),
-                    });
-                }
+                Fate::Ended => ended.push(managed),
             }
         }
         let owner = &self.inner.instance;
@@ -157,30 +148,23 @@ impl Engine {
             return Ok(None);
         }
         run.cancel_requested |= row.cancel_requested_by.is_some();
-        let line = format!("adopted run {} of {}", row.run_id, row.executor);
+        for managed in ended {
+            self.settle_dead(&mut run, &managed).await?;
+        }
         if unfinished.is_empty() {
-            let taken_over: Vec<DatabaseId> = run
-                .databases
-                .iter()
-                .map(|database| database.database_id.clone())
-                .collect();
-            for id in taken_over {
-                let managed = self.reach(self.row(&id).await?)?;
-                self.show_what_was_done(&mut run, &managed).await?;
-            }
             let now = Timestamp::now();
             conclude(&mut run, now);
+            let status = status_word(run.status);
             let progress = serde_json::to_string(&run).unwrap_or_default();
-            self.tell_home(runs::end(&row.run_id, "failed", now, &progress))
+            self.tell_home(runs::end(&row.run_id, owner, status, now, &progress))
                 .await?;
-            return Ok(Some((
-                format!(
-                    "run {} ends as failed: its databases were taken over",
-                    row.run_id
-                ),
-                None,
-            )));
+            let line = format!(
+                "run {} had nothing left to do; it ends as {status}",
+                row.run_id
+            );
+            return Ok(Some((line, None)));
         }
+        let line = format!("adopted run {} of {}", row.run_id, row.executor);
         let only_home =
             run.databases.len() == 1 && unfinished.iter().all(|(_, managed)| managed.is_home);
         let drive = Drive {
@@ -196,6 +180,7 @@ impl Engine {
         let task = tokio::spawn(async move {
             let pulse = Pulse::start(&drive.engine, &drive.live);
             let mut closed_with_plan = false;
+            let mut is_alive = false;
             for (index, managed) in unfinished {
                 let run_row = if only_home {
                     RunRow::WithPlan
@@ -204,7 +189,10 @@ impl Engine {
                 };
                 let part = drive.part(managed, index, run_row, true);
                 match part.prepare().await {
-                    Err(problem) => part.show_problem(&problem),
+                    Err(problem) => {
+                        is_alive |= drive.is_at_work_elsewhere(&part.managed, &problem).await;
+                        part.show_problem(&problem);
+                    }
                     Ok(Prepared::NothingToDo) => {
                         drive.live.database(index, |database| {
                             database.status = adopted_status(database);
@@ -212,18 +200,16 @@ impl Engine {
                     }
                     Ok(Prepared::Ready(ready)) => {
                         closed_with_plan = part.execute(ready).await && only_home;
-                        // What the former instance did counts as done by the run.
-                        drive.live.database(index, |database| {
-                            if database.status == RunStatus::NothingToDo {
-                                database.status = adopted_status(database);
-                                closed_with_plan = false;
-                            }
-                        });
                     }
                 }
             }
             drop(pulse);
-            drive.end(closed_with_plan).await;
+            if is_alive {
+                // The former instance works on after all. What it makes of the run is told by it, or by a later tick.
+                drive.live.disown();
+            } else {
+                drive.end(closed_with_plan).await;
+            }
             drive.engine.inner.live.end(&drive.live);
         });
         Ok(Some((line, Some(task))))
@@ -235,59 +221,66 @@ impl Engine {
         row: &StoredRun,
         database: &RunDatabase,
     ) -> Result<Fate, EngineError> {
-        let (_, state) = self.read_state(managed).await?;
+        let (connection, state) = self.read_state(managed).await?;
+        let executed = match connection {
+            Some(mut connection) => {
+                self.executions_of(connection.as_mut(), managed, &row.run_id)
+                    .await?
+            }
+            None => Vec::new(),
+        };
+        let is_own = |run_id: Option<&str>| run_id == Some(row.run_id.as_str());
         let held = state.lock.as_ref().and_then(|lock| lock.held.as_ref());
-        if let Some(held) = held
-            && state.lock.as_ref().and_then(holder).is_some()
-        {
-            let own = held.run_id.as_deref() == Some(row.run_id.as_str());
-            return Ok(if own { Fate::Alive } else { Fate::TakenOver });
-        }
-        let plan_open = state
+        let holds = held.is_some_and(|held| is_own(held.run_id.as_deref()));
+        let is_held = state.lock.as_ref().and_then(holder).is_some();
+        let has_open_plan = state
             .open_plans
             .iter()
-            .any(|plan| plan.run_id == row.run_id);
-        // A run that had not begun on this database can begin now; one that had left an open plan, unless another run has
-        // written it up and closed it.
-        Ok(if plan_open || database.status == RunStatus::Queued {
+            .any(|plan| is_own(Some(&plan.run_id)));
+        Ok(if holds && is_held {
+            Fate::Alive
+        } else if is_held {
+            Fate::Ended
+        } else if holds || has_open_plan {
+            Fate::GoesOn
+        } else if database.status == RunStatus::Queued && executed.is_empty() {
+            // It had not begun on this database, and can begin now.
             Fate::GoesOn
         } else {
-            Fate::TakenOver
+            Fate::Ended
         })
     }
 
-    /// Fills in what the registry of a database knows of the run's executions.
-    async fn show_what_was_done(
-        &self,
-        run: &mut Run,
-        managed: &Managed,
-    ) -> Result<(), EngineError> {
-        let (connection, _) = self.read_state(managed).await?;
-        if let Some(mut connection) = connection {
-            let executed = self
-                .executions_of(connection.as_mut(), managed, &run.run_id)
-                .await?;
-            bring_up_to_date(run, managed, &executed);
-        }
+    /// Fills in what the registry of a database knows of a run that has ended there.
+    async fn settle_dead(&self, run: &mut Run, managed: &Managed) -> Result<(), EngineError> {
+        let (connection, state) = self.read_state(managed).await?;
+        let executed = match connection {
+            Some(mut connection) => {
+                self.executions_of(connection.as_mut(), managed, &run.run_id)
+                    .await?
+            }
+            None => Vec::new(),
+        };
+        let detail = "its instance died, and another run took the database over";
+        settle(run, &state, managed, &executed, detail);
         Ok(())
     }
 }
 
-/// The state of a database on which an adopter found nothing left to do.
-fn adopted_status(database: &RunDatabase) -> RunStatus {
-    use super::view::StepStatus;
-    let any = |status: StepStatus| {
-        database
-            .migrations
-            .iter()
-            .any(|migration| migration.status == status)
-    };
-    if any(StepStatus::Failed) {
-        RunStatus::Failed
-    } else if any(StepStatus::Applied) || any(StepStatus::RolledBack) {
-        RunStatus::Succeeded
-    } else {
-        RunStatus::NothingToDo
+impl Drive {
+    /// Whether what kept an adopter off a database is the run itself: its former instance is not dead.
+    async fn is_at_work_elsewhere(&self, managed: &Managed, problem: &EngineError) -> bool {
+        if !matches!(problem, EngineError::Locked { .. }) {
+            return false;
+        }
+        match self.engine.read_state(managed).await {
+            Ok((_, state)) => state
+                .lock
+                .and_then(|lock| lock.held)
+                .is_some_and(|held| held.run_id.as_deref() == Some(&*self.run_id)),
+            // Not knowing, it is left to a later tick.
+            Err(_) => true,
+        }
     }
 }
 

@@ -26,6 +26,10 @@ pub struct PlannedStep {
     pub checksum: Checksum,
     /// Whether script and record will be one transaction.
     pub transactional: bool,
+    /// Who asked for it.
+    pub executor: String,
+    /// What Azure says of the caller.
+    pub principal: Option<String>,
 }
 
 /// A plan that was committed and not closed: its run is at work, or died.
@@ -141,9 +145,20 @@ pub fn renew(run_id: &str, owner: &str, lease: u32) -> Statement {
     sql::RUN_RENEW.bind([run_id.into(), owner.into(), lease.into()])
 }
 
-/// Ends a run.
-pub fn end(run_id: &str, status: &str, at: Timestamp, progress: &str) -> Statement {
-    sql::RUN_END.bind([run_id.into(), status.into(), at.into(), progress.into()])
+/// Ends a run that this instance works on: changes one row, or none when another instance has adopted the run.
+pub fn end(run_id: &str, owner: &str, status: &str, at: Timestamp, progress: &str) -> Statement {
+    sql::RUN_END.bind([
+        run_id.into(),
+        owner.into(),
+        status.into(),
+        at.into(),
+        progress.into(),
+    ])
+}
+
+/// Ends a run whose database was taken over, whoever worked on it.
+pub fn end_of_dead(run_id: &str, status: &str, at: Timestamp, progress: &str) -> Statement {
+    sql::RUN_END_OF_DEAD.bind([run_id.into(), status.into(), at.into(), progress.into()])
 }
 
 /// Takes over a run of which nothing was heard for its lease: changes one row or none.

@@ -23,6 +23,8 @@ pub struct SnapshotRow {
     pub run_id: Option<String>,
     /// Hash of the normalised schema.
     pub schema_hash: String,
+    /// Hash of the content as stored, which no later rule of normalising changes.
+    pub content_hash: String,
     /// JSON text of the counts.
     pub object_counts: String,
     /// Size of the schema's JSON text in bytes.
@@ -52,6 +54,7 @@ impl SnapshotRow {
             self.run_id.as_deref().into(),
             engine.as_str().into(),
             self.schema_hash.as_str().into(),
+            self.content_hash.as_str().into(),
             self.object_counts.as_str().into(),
             i64::try_from(self.size_bytes).unwrap_or(i64::MAX).into(),
             i64::try_from(self.parts).unwrap_or(i64::MAX).into(),
@@ -121,6 +124,7 @@ pub fn parse(row: &Row) -> Result<SnapshotRow, ColumnError> {
         captured_by: row.text("captured_by")?.to_owned(),
         run_id: row.optional_text("run_id")?.map(str::to_owned),
         schema_hash: row.text("schema_hash")?.to_owned(),
+        content_hash: row.text("content_hash")?.to_owned(),
         object_counts: row.text("object_counts")?.to_owned(),
         size_bytes: row.count("size_bytes")?,
         parts: row.count("parts")?,

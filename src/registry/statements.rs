@@ -109,28 +109,28 @@ statements! {
     BATCH_FAIL = "UPDATE migration_execution_batches SET failed = 1, left_nothing = @P3 \
         WHERE execution_id = @P1 AND batch_index = @P2";
     BATCHES_INHERIT = "INSERT INTO migration_execution_batches (execution_id, batch_index, sha256, rounds, rounds_begun, \
-        rounds_ended, failed, left_nothing) SELECT @P1, batch_index, sha256, rounds, rounds_begun, rounds_ended, 0, 0 \
+        rounds_ended, failed, left_nothing) SELECT @P1, batch_index, sha256, rounds, rounds_begun, rounds_ended, failed, left_nothing \
         FROM migration_execution_batches WHERE execution_id = @P2 AND batch_index < @P3";
 
     SNAPSHOT_INSERT = "INSERT INTO schema_snapshots (snapshot_id, database_id, type, captured_at, captured_by, run_id, \
-        engine, schema_hash, object_counts, size_bytes, parts, covers) \
-        SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11, h.sequence FROM trail_heads h \
+        engine, schema_hash, content_hash, object_counts, size_bytes, parts, covers) \
+        SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11, @P12, h.sequence FROM trail_heads h \
         WHERE h.database_id = @P2";
     SNAPSHOT_PART_INSERT = "INSERT INTO schema_snapshot_parts (snapshot_id, part, content) VALUES (@P1, @P2, @P3)";
-    SNAPSHOT_NEWEST = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, \
+    SNAPSHOT_NEWEST = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, content_hash, \
         object_counts, size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 \
         ORDER BY covers DESC, captured_at DESC {page @P2}";
-    SNAPSHOT_NEWEST_TRUSTED = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, \
+    SNAPSHOT_NEWEST_TRUSTED = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, content_hash, \
         object_counts, size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 \
         AND type IN ('baseline', 'post-migration') ORDER BY covers DESC, captured_at DESC {page @P2}";
-    SNAPSHOT_ONE = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, object_counts, \
+    SNAPSHOT_ONE = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, content_hash, object_counts, \
         size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 AND snapshot_id = @P2";
     // Newest first by time and id: pages of several databases are merged by the caller.
-    SNAPSHOTS_PAGE = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, object_counts, \
+    SNAPSHOTS_PAGE = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, content_hash, object_counts, \
         size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 \
         AND (captured_at < @P2 OR (captured_at = @P2 AND snapshot_id < @P3)) \
         ORDER BY captured_at DESC, snapshot_id DESC {page @P4}";
-    SNAPSHOTS_UNARCHIVED = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, \
+    SNAPSHOTS_UNARCHIVED = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, content_hash, \
         object_counts, size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 \
         AND archived_at IS NULL ORDER BY covers {page @P2}";
     SNAPSHOT_PARTS = "SELECT content FROM schema_snapshot_parts WHERE snapshot_id = @P1 ORDER BY part";
@@ -158,13 +158,15 @@ statements! {
         ORDER BY token";
 
     RUN_INSERT = "INSERT INTO migration_runs (run_id, kind, database_id, environment, executor, principal, request, \
-        status, owner, expires_at, started_at, finished_at, progress) VALUES (@P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, \
-        @P9, {now+@P10}, @P11, @P12, @P13)";
+        status, owner, expires_at, started_at, finished_at, progress) SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, \
+        @P9, {now+@P10}, @P11, @P12, @P13 WHERE NOT EXISTS (SELECT 1 FROM migration_runs {hold} WHERE run_id = @P1)";
     RUN_PROGRESS = "UPDATE migration_runs SET progress = @P3, expires_at = {now+@P4} \
         WHERE run_id = @P1 AND owner = @P2 AND status IN ('queued', 'running')";
     RUN_RENEW = "UPDATE migration_runs SET expires_at = {now+@P3} WHERE run_id = @P1 AND owner = @P2";
-    RUN_END = "UPDATE migration_runs SET status = @P2, finished_at = @P3, progress = @P4, owner = NULL, expires_at = NULL \
-        WHERE run_id = @P1 AND status IN ('queued', 'running')";
+    RUN_END = "UPDATE migration_runs SET status = @P3, finished_at = @P4, progress = @P5, owner = NULL, expires_at = NULL \
+        WHERE run_id = @P1 AND owner = @P2 AND status IN ('queued', 'running')";
+    RUN_END_OF_DEAD = "UPDATE migration_runs SET status = @P2, finished_at = @P3, progress = @P4, owner = NULL, \
+        expires_at = NULL WHERE run_id = @P1 AND status IN ('queued', 'running')";
     RUN_ADOPT = "UPDATE migration_runs SET owner = @P2, expires_at = {now+@P3} \
         WHERE run_id = @P1 AND status IN ('queued', 'running') AND expires_at <= {now}";
     RUN_CANCEL = "UPDATE migration_runs SET cancel_requested_by = @P2 \

@@ -5,4 +5,5 @@
 
 pub mod dbvc;
 pub mod host;
+pub mod scene;
 pub mod shape;

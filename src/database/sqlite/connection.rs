@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -15,6 +15,9 @@ use super::super::{
 use super::script_run::{self, Watch};
 use super::{SHORT_WAIT, introspection};
 use crate::schema::Schema;
+
+/// Pause between two tries to switch a file to WAL.
+const BETWEEN_SWITCHES: Duration = Duration::from_millis(2);
 
 /// Four times SQLite's default: a run of many scripts copies its pages into the database a few times, not after every fifty.
 const PAGES_BETWEEN_CHECKPOINTS: u32 = 4000;
@@ -107,7 +110,7 @@ fn open_file(path: &Path, access: Access) -> Result<(rusqlite::Connection, Watch
         connection.busy_timeout(SHORT_WAIT)?;
         if access == Access::Write {
             // WAL lets readers read while a script's transaction is open. FULL: what COMMIT reported survives power loss.
-            connection.pragma_update(None, "journal_mode", "wal")?;
+            use_wal(&connection)?;
             connection.pragma_update(None, "synchronous", "full")?;
             connection.pragma_update(None, "wal_autocheckpoint", PAGES_BETWEEN_CHECKPOINTS)?;
         } else {
@@ -121,6 +124,23 @@ fn open_file(path: &Path, access: Access) -> Result<(rusqlite::Connection, Watch
         Ok((connection, watch))
     };
     open().map_err(|error| translate(error, PHASE))
+}
+
+/// Switches the file to WAL, where it stays. Two that do this to a new file at once would wait for each other, so that
+/// SQLite refuses one of them at once, whatever its busy timeout: that one asks again.
+fn use_wal(connection: &rusqlite::Connection) -> rusqlite::Result<()> {
+    let began = Instant::now();
+    loop {
+        match connection.pragma_update(None, "journal_mode", "wal") {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && began.elapsed() < SHORT_WAIT =>
+            {
+                std::thread::sleep(BETWEEN_SWITCHES);
+            }
+            switched => return switched,
+        }
+    }
 }
 
 /// A driver's error in the words of the seam.

@@ -428,7 +428,10 @@ fn run_once(
             let message = timed_out.then(|| {
                 "the statement took longer than DBVC_STATEMENT_TIMEOUT allows and was interrupted".to_owned()
             });
-            return Err(fail(message, Some(&error), first_token));
+            let mut failure = fail(message, Some(&error), first_token);
+            // ON CONFLICT FAIL and RAISE(FAIL) keep the rows that the statement changed before.
+            failure.statements_done += u32::from(connection.total_changes() != changed_before);
+            return Err(failure);
         }
         // SQLite keeps the last count after a statement that changes nothing.
         if connection.total_changes() != changed_before {

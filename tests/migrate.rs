@@ -1,0 +1,291 @@
+//! `dbvc migrate`, the main job, as a person runs it.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// A folder with a `migrations` folder in it, where the command runs.
+struct Place {
+    root: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("migrations")).unwrap();
+        Self { root }
+    }
+
+    fn with_the_samples() -> Self {
+        let place = Self::new();
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+        for entry in fs::read_dir(samples).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_file() {
+                fs::copy(
+                    &path,
+                    place.script(path.file_name().unwrap().to_str().unwrap()),
+                )
+                .unwrap();
+            }
+        }
+        place
+    }
+
+    fn script(&self, name: &str) -> std::path::PathBuf {
+        self.root.path().join("migrations").join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.script(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn migrate(&self, arguments: &[&str]) -> Outcome {
+        let output = Command::new(env!("CARGO_BIN_EXE_dbvc"))
+            .arg("migrate")
+            .args(arguments)
+            .current_dir(self.root.path())
+            .env_clear()
+            .env("USER", "ada")
+            .output()
+            .unwrap();
+        Outcome::of(output)
+    }
+
+    fn ask(&self, sql: &str) -> String {
+        let file = self.root.path().join(".dbvc/lpa-bloom-sql-dev.sqlite");
+        let connection = rusqlite::Connection::open(file).unwrap();
+        connection
+            .query_row(sql, [], |row| row.get::<_, rusqlite::types::Value>(0))
+            .map(|value| match value {
+                rusqlite::types::Value::Integer(number) => number.to_string(),
+                rusqlite::types::Value::Text(text) => text,
+                other => format!("{other:?}"),
+            })
+            .unwrap()
+    }
+}
+
+struct Outcome {
+    code: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Outcome {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    #[track_caller]
+    fn expect(self, code: i32) -> Self {
+        assert_eq!(
+            self.code,
+            Some(code),
+            "stdout:\n{}\nstderr:\n{}",
+            self.out,
+            self.err
+        );
+        self
+    }
+
+    #[track_caller]
+    fn says(&self, text: &str) -> &Self {
+        assert!(
+            self.out.contains(text) || self.err.contains(text),
+            "{text:?} is neither in stdout:\n{}\nnor in stderr:\n{}",
+            self.out,
+            self.err
+        );
+        self
+    }
+}
+
+#[test]
+fn a_fresh_machine_gets_its_databases_its_scripts_and_a_table() {
+    let place = Place::with_the_samples();
+    let first = place.migrate(&[]).expect(0);
+    first
+        .says("registered      V101__add_user_preferences")
+        .says("applied         V101__add_user_preferences")
+        .says("snapshot")
+        .says("100 ")
+        .says("ada")
+        .says("integrity: 11 checks, 11 passed, 0 to know, 0 failed");
+    assert_eq!(first.err, "");
+    assert_eq!(
+        place.ask("SELECT COUNT(*) FROM sqlite_schema WHERE name = 'user_preferences'"),
+        "1"
+    );
+    assert!(
+        place
+            .root
+            .path()
+            .join(".dbvc/_version-control.sqlite")
+            .exists()
+    );
+    let second = place.migrate(&[]).expect(0);
+    second.says("nothing to do   version 101");
+    assert!(!second.out.contains("registered"), "{}", second.out);
+    assert_eq!(
+        place.ask(
+            "SELECT COUNT(*) FROM migration_execution_history WHERE migration_id LIKE 'V101%'"
+        ),
+        "1"
+    );
+}
+
+#[test]
+fn a_failing_script_is_told_with_its_line_and_the_next_try_goes_on_there() {
+    let place = Place::new();
+    place.write("V1__good.sqlite.sql", "CREATE TABLE a (id INTEGER);");
+    place.write(
+        "V2__bad.sqlite.sql",
+        "CREATE TABLE b (id INTEGER);\nGO\n\nCREATE TABEL c (id);",
+    );
+    place.write("V3__later.sqlite.sql", "CREATE TABLE d (id INTEGER);");
+    let failed = place.migrate(&[]).expect(1);
+    failed
+        .says("V2__bad, line 4")
+        .says("syntax error")
+        .says("applied         V1__good");
+    assert_eq!(
+        place.ask("SELECT COUNT(*) FROM sqlite_schema WHERE name IN ('b', 'd')"),
+        "0"
+    );
+    place.write("V2__bad.sqlite.sql", "CREATE TABLE b (id INTEGER);");
+    place.migrate(&[]).expect(1).says("reregister");
+    place
+        .migrate(&["--reregister"])
+        .expect(0)
+        .says("registered anew V2__bad")
+        .says("done            version 3");
+}
+
+#[test]
+fn a_script_changed_after_it_was_applied_is_refused_until_it_is_registered_anew() {
+    let place = Place::new();
+    place.write("V1__a.sqlite.sql", "CREATE TABLE a (id INTEGER);");
+    place.migrate(&[]).expect(0);
+    place.write("V1__a.sqlite.sql", "-- why\nCREATE TABLE a (id INTEGER);");
+    place
+        .migrate(&[])
+        .expect(1)
+        .says("V1__a was changed after it was applied");
+    place
+        .migrate(&["--reregister"])
+        .expect(0)
+        .says("nothing to do");
+    assert_eq!(
+        place.ask("SELECT COUNT(*) FROM audit_events WHERE type = 'reregistered'"),
+        "1"
+    );
+}
+
+#[test]
+fn a_version_without_a_script_for_the_engine_is_an_error_and_never_a_translation() {
+    let place = Place::new();
+    place.write("V1__a.sql", "CREATE TABLE a (id INT IDENTITY(1,1));");
+    place
+        .migrate(&[])
+        .expect(1)
+        .says("V1__a.sql")
+        .says("no script for sqlite");
+    assert!(!place.root.path().join(".dbvc").exists());
+}
+
+#[test]
+fn a_dry_run_tells_and_makes_nothing() {
+    let place = Place::with_the_samples();
+    place
+        .migrate(&["--dry-run"])
+        .expect(0)
+        .says("would apply     V101__add_user_preferences");
+    assert!(!place.root.path().join(".dbvc").exists());
+}
+
+#[test]
+fn the_target_is_the_last_version_applied() {
+    let place = Place::new();
+    for version in ["1", "1.1", "2"] {
+        place.write(
+            &format!("V{version}__x.sqlite.sql"),
+            &format!("CREATE TABLE t{} (id INTEGER);", version.replace('.', "_")),
+        );
+    }
+    place
+        .migrate(&["--target", "1.1"])
+        .expect(0)
+        .says("done            version 1.1");
+    place.migrate(&["--target", "x"]).expect(1).says("--target");
+}
+
+#[test]
+fn a_repeatable_script_runs_again_when_it_changes_and_a_down_script_goes_with_its_version() {
+    let place = Place::new();
+    place.write("V1__a.sqlite.sql", "CREATE TABLE a (id INTEGER);");
+    place.write("U1__a.sqlite.sql", "DROP TABLE a;");
+    place.write(
+        "R__names.sqlite.sql",
+        "DROP VIEW IF EXISTS v; CREATE VIEW v AS SELECT 1 AS n;",
+    );
+    place.migrate(&[]).expect(0);
+    assert_eq!(
+        place.ask("SELECT down_script FROM migration_registry WHERE migration_id = 'V1__a'"),
+        "DROP TABLE a;"
+    );
+    place.write(
+        "R__names.sqlite.sql",
+        "DROP VIEW IF EXISTS v; CREATE VIEW v AS SELECT 2 AS n;",
+    );
+    place
+        .migrate(&[])
+        .expect(0)
+        .says("applied         R__names");
+    assert_eq!(place.ask("SELECT n FROM v"), "2");
+}
+
+#[test]
+fn a_lock_that_somebody_holds_is_waited_for_only_as_long_as_asked() {
+    let place = Place::with_the_samples();
+    place.migrate(&[]).expect(0);
+    place.write("V102__b.sqlite.sql", "CREATE TABLE b (id INTEGER);");
+    let file = place.root.path().join(".dbvc/lpa-bloom-sql-dev.sqlite");
+    let connection = rusqlite::Connection::open(file).unwrap();
+    connection
+        .execute_batch(
+            "UPDATE migration_locks SET owner = 'somebody', acquired_at = '2026-01-01T00:00:00.000Z', \
+             heartbeat_at = '2026-01-01T00:00:00.000Z', expires_at = '9999-01-01T00:00:00.000Z'",
+        )
+        .unwrap();
+    place
+        .migrate(&["--wait", "0"])
+        .expect(1)
+        .says("another run holds lpa-bloom-sql-dev");
+    connection
+        .execute_batch("UPDATE migration_locks SET owner = NULL, expires_at = NULL")
+        .unwrap();
+    place.migrate(&["--wait", "0"]).expect(0);
+}
+
+#[test]
+fn a_setting_for_a_service_that_is_not_built_in_stops_the_command() {
+    let place = Place::with_the_samples();
+    let output = Command::new(env!("CARGO_BIN_EXE_dbvc"))
+        .arg("migrate")
+        .current_dir(place.root.path())
+        .env_clear()
+        .env("SQL_CONNECTION_STRING", "Server=tcp:x;Password=hush")
+        .output()
+        .unwrap();
+    let outcome = Outcome::of(output).expect(1);
+    outcome.says("SQL_CONNECTION_STRING");
+    assert!(!outcome.err.contains("hush"));
+    assert!(!place.root.path().join(".dbvc").exists());
+}

@@ -1,0 +1,379 @@
+//! A folder of embedded databases with several dbvc processes on it, and what must be true of it at any time.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::host::{Answer, Host, HostBuilder};
+
+/// The home database.
+pub const HOME: &str = "lpa-bloom-sql-dev";
+
+/// Longer than anything here takes, on a slow machine too.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Asks until there is an answer; panics when none comes.
+pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(began.elapsed() < LIMIT, "waited in vain for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+pub struct Scene {
+    folder: tempfile::TempDir,
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a folder can be made"),
+        }
+    }
+
+    pub fn data_dir(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A process whose locks are free one second after its death.
+    pub fn host(&self) -> HostBuilder {
+        Host::builder()
+            .data_dir(self.folder.path())
+            .setting("DBVC_LOCK_LEASE_SECONDS", "1")
+    }
+
+    /// A process that stops at a crash point: `name` or `name:n`.
+    pub fn host_stopping_at(&self, point: &str) -> HostBuilder {
+        self.other_host_stopping_at(point, "stopped")
+    }
+
+    /// The same when two processes are to stop: each has a file of its own.
+    pub fn other_host_stopping_at(&self, point: &str, file: &str) -> HostBuilder {
+        let file = self.folder.path().join(file);
+        self.host().setting("DBVC_STOP_AT", point).setting(
+            "DBVC_STOP_FILE",
+            file.to_str().expect("a path of a test is text"),
+        )
+    }
+
+    /// Waits until a process has come to its crash point.
+    pub async fn stopped(&self) {
+        self.other_stopped("stopped").await;
+    }
+
+    pub async fn other_stopped(&self, file: &str) {
+        let file = self.folder.path().join(file);
+        until("the process to stop", async || file.exists().then_some(())).await;
+    }
+
+    /// Lets the process go on that stopped.
+    pub fn go_on(&self) {
+        self.other_goes_on("stopped");
+    }
+
+    pub fn other_goes_on(&self, file: &str) {
+        std::fs::remove_file(self.folder.path().join(file)).expect("a process has stopped");
+    }
+
+    /// Waits until a lock's lease has passed, and that of the runs.
+    pub async fn lease_expired(&self, database: &str) {
+        until("the lease to expire", async || {
+            let alive = self.read(
+                database,
+                "SELECT 1 FROM migration_locks WHERE expires_at > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')",
+            );
+            alive.is_empty().then_some(())
+        })
+        .await;
+    }
+
+    /// The first column of a query, past dbvc, as texts.
+    pub fn read(&self, database: &str, query: &str) -> Vec<String> {
+        self.read_file(&format!("{database}.sqlite"), query)
+    }
+
+    fn read_file(&self, file: &str, query: &str) -> Vec<String> {
+        let file =
+            rusqlite::Connection::open(self.folder.path().join(file)).expect("the file opens");
+        let mut prepared = file
+            .prepare(query)
+            .unwrap_or_else(|e| panic!("{query}: {e}"));
+        let rows = prepared
+            .query_map([], |row| row.get::<_, rusqlite::types::Value>(0))
+            .expect("the query runs");
+        rows.map(|value| match value.expect("a row") {
+            rusqlite::types::Value::Text(text) => text,
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            other => format!("{other:?}"),
+        })
+        .collect()
+    }
+
+    /// Changes data past dbvc.
+    pub fn write(&self, database: &str, statement: &str) {
+        let file = self.folder.path().join(format!("{database}.sqlite"));
+        let file = rusqlite::Connection::open(file).expect("the file opens");
+        file.execute(statement, []).expect("the statement runs");
+    }
+
+    /// What scripts wrote into the ledger, in order.
+    pub fn ledger(&self, database: &str) -> Vec<String> {
+        self.read(database, "SELECT entry FROM ledger ORDER BY rowid")
+    }
+
+    /// Everything that must hold whatever happened: the trail has no gap and right hashes, the archive has each event
+    /// once, nothing has failed in verifying, and no drift is claimed.
+    pub async fn expect_sound(&self, host: &Host, database: &str) {
+        let events = trail(host, database).await;
+        expect_whole_chain(&events);
+        until("all events to be in the archive", async || {
+            let waiting = self.read(
+                database,
+                &format!("SELECT COUNT(*) FROM audit_events WHERE delivered_at IS NULL AND database_id = '{database}'"),
+            );
+            (waiting == ["0"]).then_some(())
+        })
+        .await;
+        let archived = self.read_file(
+            "_version-control.sqlite",
+            &format!("SELECT sequence FROM \"change-events\" WHERE database_id = '{database}' ORDER BY sequence"),
+        );
+        let expected: Vec<String> = (1..=events.len())
+            .map(|number| number.to_string())
+            .collect();
+        assert_eq!(archived, expected, "the archive has each event once");
+        let verified = host
+            .post(
+                "/api/dbvc/integrity/verify",
+                json!({"databaseId": database, "environment": "dev", "executor": "checker@lpa.com"}),
+            )
+            .await
+            .expect_status(200);
+        assert_eq!(verified.body["healthy"], true, "{}", verified.text());
+        expect_no_drift_claimed(host, database).await;
+    }
+}
+
+/// All events of a database, oldest first.
+pub async fn trail(host: &Host, database: &str) -> Vec<Value> {
+    let path = format!("/api/dbvc/history?databaseId={database}&limit=1000");
+    let answer = host.get(&path).await.expect_status(200);
+    let mut events = answer.body["events"].as_array().expect("a list").clone();
+    events.reverse();
+    events
+}
+
+/// The types of a database's events about a migration, oldest first.
+pub async fn story_of(host: &Host, database: &str, migration: &str) -> Vec<String> {
+    let events = trail(host, database).await.into_iter();
+    events
+        .filter(|event| event["migrationId"] == migration)
+        .map(|event| event["type"].as_str().expect("a type").to_owned())
+        .collect()
+}
+
+/// How many events of a type a database has.
+pub async fn count_of(host: &Host, database: &str, kind: &str) -> usize {
+    let events = trail(host, database).await.into_iter();
+    events.filter(|event| event["type"] == kind).count()
+}
+
+pub fn expect_whole_chain(events: &[Value]) {
+    let mut previous = Value::Null;
+    for (number, event) in (1..).zip(events) {
+        assert_eq!(event["sequence"], number, "a gap before {event}");
+        assert_eq!(event["previousHash"], previous, "{event}");
+        let mut hashed = event.clone();
+        hashed.as_object_mut().expect("an object").remove("hash");
+        let text = serde_json_canonicalizer::to_vec(&hashed).expect("JSON");
+        let hash = Sha256::digest(&text);
+        let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(event["hash"], format!("sha256:{hex}"), "{event}");
+        previous = event["hash"].clone();
+    }
+}
+
+pub async fn expect_no_drift_claimed(host: &Host, database: &str) {
+    let drift = host
+        .get(&format!("/api/dbvc/drift?databaseId={database}"))
+        .await
+        .expect_status(200);
+    assert_ne!(drift.body["detected"], true, "{}", drift.text());
+    if drift.body["detected"].is_null() {
+        assert!(drift.body["reason"].is_string(), "{}", drift.text());
+    }
+}
+
+pub fn run_of(database: &str) -> Value {
+    json!({"databaseId": database, "environment": "dev", "executor": "runner@lpa.com"})
+}
+
+pub async fn run(host: &Host, database: &str) -> Answer {
+    host.post("/api/dbvc/migrations/run", run_of(database))
+        .await
+}
+
+/// Starts a run and does not wait for it.
+pub async fn begin_run(host: &Host, database: &str) {
+    let request = host
+        .request("POST", "/api/dbvc/migrations/run")
+        .json(&run_of(database));
+    request.begin().await.hang_up();
+}
+
+/// Runs as soon as nobody holds the database any more.
+pub async fn run_when_free(host: &Host, database: &str) -> Answer {
+    when_free("the lock to be free", async || run(host, database).await).await
+}
+
+/// Asks again as long as the answer is 423, which must say who holds the lock and when to ask again.
+pub async fn when_free(what: &str, mut ask: impl AsyncFnMut() -> Answer) -> Answer {
+    until(what, async || {
+        let answer = ask().await;
+        if answer.status != 423 {
+            return Some(answer);
+        }
+        expect_locked(answer);
+        None
+    })
+    .await
+}
+
+#[track_caller]
+pub fn expect_locked(answer: Answer) -> Answer {
+    let answer = answer.expect_status(423);
+    assert_eq!(answer.body["code"], "locked", "{}", answer.text());
+    assert!(
+        answer.body["lock"]["owner"].is_string(),
+        "{}",
+        answer.text()
+    );
+    assert!(answer.header("retry-after").is_some());
+    answer
+}
+
+pub fn rollback_of(database: &str, migration: &str, cascade: bool) -> Value {
+    json!({"databaseId": database, "environment": "dev", "executor": "runner@lpa.com",
+        "migrationId": migration, "cascade": cascade})
+}
+
+/// Registers a script as version `n`: `V<n>__step`.
+pub async fn register(host: &Host, database: &str, n: usize, up: &str, down: Option<&str>) {
+    let mut body = json!({"name": "step", "version": n.to_string(), "databaseId": database,
+        "author": "author@lpa.com", "upScript": up});
+    if let Some(down) = down {
+        body["downScript"] = down.into();
+    }
+    host.post("/api/dbvc/migrations", body)
+        .await
+        .expect_status(201);
+}
+
+/// Puts another script in place of version `n`.
+pub async fn reregister(host: &Host, database: &str, n: usize, up: &str) {
+    let body = json!({"name": "step", "version": n.to_string(), "databaseId": database,
+        "author": "author@lpa.com", "upScript": up, "reregister": true});
+    host.post("/api/dbvc/migrations", body)
+        .await
+        .expect_status(200);
+}
+
+/// Registers version `n`, which makes a table and writes `V<n>` into the ledger, in two batches.
+pub async fn register_entry(host: &Host, database: &str, n: usize) {
+    let up = format!("CREATE TABLE t{n} (id INTEGER);\nGO\nINSERT INTO ledger VALUES ('V{n}');\n");
+    let down = format!("DROP TABLE t{n};\nGO\nINSERT INTO ledger VALUES ('-V{n}');\n");
+    register(host, database, n, &up, Some(&down)).await;
+}
+
+/// Makes the ledger, as version 1.
+pub async fn make_ledger(host: &Host, database: &str) {
+    register(
+        host,
+        database,
+        1,
+        "CREATE TABLE ledger (entry TEXT NOT NULL);",
+        None,
+    )
+    .await;
+    run(host, database).await.expect_status(200);
+}
+
+/// A second embedded database, with its ledger.
+pub async fn add_database(host: &Host, database: &str) {
+    let body = json!({"type": "sql", "engine": "sqlite", "environment": "dev"});
+    let answer = host
+        .put(&format!("/api/dbvc/databases/{database}"), body)
+        .await;
+    assert!([200, 201].contains(&answer.status), "{}", answer.text());
+    make_ledger(host, database).await;
+}
+
+/// The states of the migrations of version 2 and later, in order.
+pub async fn states(host: &Host, database: &str) -> Vec<String> {
+    let path = format!("/api/dbvc/migrations/status?databaseId={database}&detailed=true");
+    let answer = host.get(&path).await.expect_status(200);
+    let list = answer.body["databases"][0]["migrations"]
+        .as_array()
+        .expect("a list")
+        .clone();
+    list.iter()
+        .filter(|migration| {
+            !["100", "1"].contains(&migration["version"].as_str().unwrap_or_default())
+        })
+        .map(|migration| migration["status"].as_str().expect("a state").to_owned())
+        .collect()
+}
+
+/// What became of the migrations of one database of a run, in order.
+pub fn outcomes(run: &Value, database: usize) -> Vec<(String, String)> {
+    let list = run["databases"][database]["migrations"]
+        .as_array()
+        .expect("a list");
+    list.iter()
+        .map(|migration| {
+            let text = |field: &str| migration[field].as_str().unwrap_or_default().to_owned();
+            (text("migrationId"), text("status"))
+        })
+        .collect()
+}
+
+/// The process id of the instance that holds a database.
+pub async fn process_of_holder(host: &Host, database: &str) -> String {
+    let path = format!("/api/dbvc/migrations/status?databaseId={database}");
+    let answer = host.get(&path).await.expect_status(200);
+    let owner = answer.body["databases"][0]["lock"]["owner"]
+        .as_str()
+        .expect("a holder")
+        .to_owned();
+    owner.split('-').next().expect("an id").to_owned()
+}
+
+/// Sends a signal to a process of this test.
+pub fn signal(signal: &str, process: &str) {
+    let sent = std::process::Command::new("kill")
+        .args([signal, process])
+        .status();
+    assert!(sent.expect("kill runs").success());
+}
+
+/// The newest run on a database.
+pub async fn newest_run(host: &Host, database: &str) -> Value {
+    let path = format!("/api/dbvc/runs?databaseId={database}&limit=1");
+    host.get(&path).await.expect_status(200).body["runs"][0].clone()
+}
+
+/// A run, once it has ended.
+pub async fn ended_run(host: &Host, run_id: &str) -> Value {
+    let path = format!("/api/dbvc/runs/{run_id}");
+    until("the run to end", async || {
+        let run = host.get(&path).await.expect_status(200).body;
+        run["finishedAt"].is_string().then_some(run)
+    })
+    .await
+}

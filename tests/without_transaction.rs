@@ -1,0 +1,319 @@
+//! Scripts whose statements commit one by one: progress is on record, and what nobody knows is for a person to decide.
+
+mod support;
+
+use serde_json::{Value, json};
+use support::host::{Answer, Host};
+use support::scene::*;
+
+/// Writes `a`, `b` and three times `c` into the ledger, with a statement between them that no transaction can hold.
+const SCRIPT: &str = "-- dbvc: transaction=off
+INSERT INTO ledger VALUES ('a');
+GO
+VACUUM;
+GO
+INSERT INTO ledger VALUES ('b');
+GO
+INSERT INTO ledger VALUES ('c');
+GO 3
+";
+
+/// The ledger after the whole script.
+const WHOLE: [&str; 5] = ["a", "b", "c", "c", "c"];
+
+async fn scene_with(script: &str) -> (Scene, Host) {
+    let scene = Scene::new();
+    let keeper = scene.host().start().await;
+    make_ledger(&keeper, HOME).await;
+    register(&keeper, HOME, 2, script, None).await;
+    register_entry(&keeper, HOME, 3).await;
+    (scene, keeper)
+}
+
+async fn verify(host: &Host, resolve: Option<(&str, &str)>) -> Value {
+    let mut body = json!({"databaseId": HOME, "environment": "dev", "executor": "checker@lpa.com"});
+    if let Some((execution, word)) = resolve {
+        body["resolve"] = json!({"executionId": execution, "as": word});
+    }
+    host.post("/api/dbvc/integrity/verify", body)
+        .await
+        .expect_status(200)
+        .body
+}
+
+async fn executions(host: &Host) -> Vec<Value> {
+    let path = format!("/api/dbvc/databases/{HOME}/migrations/V2__step");
+    let answer = host.get(&path).await.expect_status(200);
+    answer.body["executions"]
+        .as_array()
+        .expect("a list")
+        .clone()
+}
+
+#[track_caller]
+fn expect_half_applied(answer: Answer) {
+    let answer = answer.expect_status(409);
+    assert_eq!(answer.body["code"], "half-applied", "{}", answer.text());
+}
+
+/// The next run refuses, and so does verifying, until a person has said what is true.
+async fn expect_a_person_is_needed(scene: &Scene, host: &Host, ledger: &[&str]) -> String {
+    expect_half_applied(run_when_free(host, HOME).await);
+    expect_half_applied(run(host, HOME).await);
+    assert_eq!(scene.ledger(HOME), ledger);
+    assert_eq!(states(host, HOME).await, ["half-applied", "pending"]);
+    assert_eq!(verify(host, None).await["healthy"], false);
+    expect_whole_chain(&trail(host, HOME).await);
+    executions(host).await[0]["executionId"]
+        .as_str()
+        .expect("an id")
+        .to_owned()
+}
+
+async fn expect_whole(scene: &Scene, host: &Host, ledger: &[&str]) {
+    assert_eq!(scene.ledger(HOME), ledger);
+    assert_eq!(states(host, HOME).await, ["applied", "applied"]);
+    scene.expect_sound(host, HOME).await;
+}
+
+#[tokio::test]
+async fn statements_that_no_transaction_can_hold_are_applied_batch_by_batch() {
+    let script = "-- dbvc: transaction=off\nPRAGMA user_version = 7;\nGO\n".to_owned()
+        + SCRIPT.trim_start_matches("-- dbvc: transaction=off\n");
+    let (scene, host) = scene_with(&script).await;
+    let answer = run(&host, HOME).await.expect_status(200);
+    let batches = answer.body["databases"][0]["migrations"][0]["batches"].clone();
+    let counts: Vec<_> = batches
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|batch| batch["count"].clone())
+        .collect();
+    assert_eq!(counts, [1, 1, 1, 1, 3]);
+    assert_eq!(batches[4]["rowsAffected"], 3);
+    assert_eq!(scene.read(HOME, "PRAGMA user_version"), ["7"]);
+    expect_whole(&scene, &host, &["a", "b", "c", "c", "c", "V3"]).await;
+    assert_eq!(
+        story_of(&host, HOME, "V2__step").await,
+        ["registered", "started", "completed"]
+    );
+}
+
+/// Kills the run of the script at a point and gives the execution that a person must decide about.
+async fn killed_at(point: &str, ledger: &[&str]) -> (Scene, Host, String) {
+    let (scene, keeper) = scene_with(SCRIPT).await;
+    let victim = scene.host_stopping_at(point).start().await;
+    begin_run(&victim, HOME).await;
+    scene.stopped().await;
+    victim.kill().await;
+    let execution = expect_a_person_is_needed(&scene, &keeper, ledger).await;
+    assert_eq!(
+        story_of(&keeper, HOME, "V2__step").await,
+        ["registered", "started", "interrupted"]
+    );
+    (scene, keeper, execution)
+}
+
+#[tokio::test]
+async fn killed_before_a_batch_is_sent_a_person_says_that_it_was_not_applied_and_it_goes_on_there()
+{
+    tokio::join!(
+        async {
+            let (scene, host, execution) = killed_at("batch-intended:3", &["a"]).await;
+            assert_eq!(
+                verify(&host, Some((&execution, "failed"))).await["healthy"],
+                true
+            );
+            run(&host, HOME).await.expect_status(200);
+            expect_whole(&scene, &host, &["a", "b", "c", "c", "c", "V3"]).await;
+        },
+        async {
+            let (scene, host, execution) = killed_at("batch-intended:5", &["a", "b", "c"]).await;
+            assert_eq!(
+                verify(&host, Some((&execution, "failed"))).await["healthy"],
+                true
+            );
+            run(&host, HOME).await.expect_status(200);
+            expect_whole(&scene, &host, &["a", "b", "c", "c", "c", "V3"]).await;
+        },
+        async {
+            let (scene, host, execution) = killed_at("batch-intended:1", &[]).await;
+            assert_eq!(
+                verify(&host, Some((&execution, "failed"))).await["healthy"],
+                true
+            );
+            run(&host, HOME).await.expect_status(200);
+            expect_whole(&scene, &host, &["a", "b", "c", "c", "c", "V3"]).await;
+        },
+    );
+}
+
+#[tokio::test]
+async fn killed_after_the_last_batch_was_sent_a_person_says_that_it_is_applied() {
+    let (scene, host, execution) = killed_at("batch-sent:6", &WHOLE).await;
+    assert_eq!(
+        verify(&host, Some((&execution, "applied"))).await["healthy"],
+        true
+    );
+    run(&host, HOME).await.expect_status(200);
+    expect_whole(&scene, &host, &["a", "b", "c", "c", "c", "V3"]).await;
+    assert_eq!(
+        story_of(&host, HOME, "V2__step").await,
+        ["registered", "started", "interrupted", "resolved"]
+    );
+}
+
+#[tokio::test]
+async fn a_refused_single_statement_is_mended_and_the_script_goes_on_with_it() {
+    let broken = SCRIPT.replace("('b')", "('b', 'too many')");
+    let (scene, host) = scene_with(&broken).await;
+    run(&host, HOME).await.expect_status(422);
+    assert_eq!(scene.ledger(HOME), ["a"]);
+    assert_eq!(states(&host, HOME).await, ["failed", "pending"]);
+    // Not mended yet: it is tried again, and only it.
+    run(&host, HOME).await.expect_status(422);
+    assert_eq!(scene.ledger(HOME), ["a"]);
+    reregister(&host, HOME, 2, SCRIPT).await;
+    run(&host, HOME).await.expect_status(200);
+    expect_whole(&scene, &host, &["a", "b", "c", "c", "c", "V3"]).await;
+}
+
+#[tokio::test]
+async fn a_refused_round_of_a_batch_is_tried_again_and_only_it() {
+    // The ledger takes three entries as long as there is no more room.
+    let limit = "CREATE TABLE room (x INTEGER);\nGO\nCREATE TRIGGER full BEFORE INSERT ON ledger \
+                 WHEN (SELECT COUNT(*) FROM ledger) >= 3 AND NOT EXISTS (SELECT 1 FROM room) \
+                 BEGIN SELECT RAISE(ABORT, 'no room'); END;";
+    let (scene, host) = scene_with(limit).await;
+    let rounds = "-- dbvc: transaction=off\nINSERT INTO ledger VALUES ('c');\nGO 4\n";
+    register(&host, HOME, 4, rounds, None).await;
+    run(&host, HOME).await.expect_status(422);
+    assert_eq!(scene.ledger(HOME), ["V3", "c", "c"]);
+    register(&host, HOME, 5, "SELECT 1;", None).await;
+    scene.write(HOME, "INSERT INTO room VALUES (1)");
+    run(&host, HOME).await.expect_status(200);
+    assert_eq!(scene.ledger(HOME), ["V3", "c", "c", "c", "c"]);
+    scene.expect_sound(&host, HOME).await;
+}
+
+#[tokio::test]
+async fn a_refused_batch_of_several_statements_is_for_a_person_to_decide() {
+    let broken = SCRIPT.replace(
+        "INSERT INTO ledger VALUES ('b');",
+        "INSERT INTO ledger VALUES ('b1');\nINSERT INTO nowhere VALUES (1);",
+    );
+    let (scene, host) = scene_with(&broken).await;
+    run(&host, HOME).await.expect_status(422);
+    let execution = expect_a_person_is_needed(&scene, &host, &["a", "b1"]).await;
+    reregister(&host, HOME, 2, SCRIPT).await;
+    expect_half_applied(run(&host, HOME).await);
+    verify(&host, Some((&execution, "failed"))).await;
+    run(&host, HOME).await.expect_status(200);
+    expect_whole(&scene, &host, &["a", "b1", "b", "c", "c", "c", "V3"]).await;
+}
+
+#[tokio::test]
+async fn a_statement_that_fails_and_keeps_a_part_is_for_a_person_to_decide() {
+    let (scene, host) =
+        scene_with("CREATE TABLE once (x INTEGER UNIQUE);\nGO\nINSERT INTO once VALUES (2);").await;
+    run(&host, HOME).await.expect_status(200);
+    let keeps = "-- dbvc: transaction=off\nINSERT OR FAIL INTO once VALUES (1), (2), (3);\n";
+    register(&host, HOME, 4, keeps, None).await;
+    run(&host, HOME).await.expect_status(422);
+    assert_eq!(
+        scene.read(HOME, "SELECT x FROM once ORDER BY x"),
+        ["1", "2"]
+    );
+    expect_half_applied(run(&host, HOME).await);
+}
+
+#[tokio::test]
+async fn a_changed_batch_that_was_applied_is_for_a_person_to_decide() {
+    let broken = SCRIPT.replace("('b')", "('b', 'too many')");
+    let (scene, host) = scene_with(&broken).await;
+    run(&host, HOME).await.expect_status(422);
+    reregister(&host, HOME, 2, &SCRIPT.replace("('a')", "('other')")).await;
+    expect_half_applied(run(&host, HOME).await);
+    assert_eq!(scene.ledger(HOME), ["a"]);
+    // With the text that was applied it goes on.
+    reregister(&host, HOME, 2, SCRIPT).await;
+    run(&host, HOME).await.expect_status(200);
+    expect_whole(&scene, &host, &["a", "b", "c", "c", "c", "V3"]).await;
+}
+
+/// Cancels the run of a script at a point between two of its batches or rounds, and has the next run go on.
+async fn cancelled_at(point: &str, ledger: &[&str]) {
+    let (scene, keeper) = scene_with(SCRIPT).await;
+    let worker = scene.host_stopping_at(point).start().await;
+    begin_run(&worker, HOME).await;
+    scene.stopped().await;
+    let run_id = newest_run(&worker, HOME).await["runId"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let cancelled = worker
+        .post(&format!("/api/dbvc/runs/{run_id}/cancel"), json!({}))
+        .await;
+    cancelled.expect_status(202);
+    scene.go_on();
+    let ended = ended_run(&keeper, &run_id).await;
+    assert_eq!(ended["status"], "cancelled");
+    assert_eq!(outcomes(&ended, 0)[0].1, "interrupted");
+    assert_eq!(scene.ledger(HOME), ledger, "{point}");
+    assert_eq!(states(&keeper, HOME).await, ["pending", "pending"]);
+    scene.expect_sound(&keeper, HOME).await;
+    run(&keeper, HOME).await.expect_status(200);
+    expect_whole(&scene, &keeper, &["a", "b", "c", "c", "c", "V3"]).await;
+    assert_eq!(executions(&keeper).await.len(), 2);
+}
+
+#[tokio::test]
+async fn cancelled_between_two_batches_it_goes_on_there() {
+    tokio::join!(
+        cancelled_at("batch-sent:1", &["a"]),
+        cancelled_at("batch-sent:3", &["a", "b"]),
+    );
+}
+
+#[tokio::test]
+async fn cancelled_between_two_rounds_of_a_batch_it_goes_on_there() {
+    tokio::join!(
+        cancelled_at("batch-sent:4", &["a", "b", "c"]),
+        cancelled_at("batch-sent:5", &["a", "b", "c", "c"]),
+    );
+}
+
+#[tokio::test]
+async fn a_rollback_cancelled_between_its_batches_is_for_a_person_to_decide() {
+    let scene = Scene::new();
+    let worker = scene.host_stopping_at("batch-sent:1").start().await;
+    make_ledger(&worker, HOME).await;
+    let down = SCRIPT.replace("('a')", "('-a')");
+    register(&worker, HOME, 2, "SELECT 1;", Some(&down)).await;
+    run(&worker, HOME).await.expect_status(200);
+    let body = rollback_of(HOME, "V2__step", false);
+    let request = worker
+        .request("POST", "/api/dbvc/migrations/rollback")
+        .json(&body);
+    request.begin().await.hang_up();
+    scene.stopped().await;
+    let run_id = newest_run(&worker, HOME).await["runId"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    let cancelled = worker
+        .post(&format!("/api/dbvc/runs/{run_id}/cancel"), json!({}))
+        .await;
+    cancelled.expect_status(202);
+    scene.go_on();
+    assert_eq!(ended_run(&worker, &run_id).await["status"], "cancelled");
+    assert_eq!(states(&worker, HOME).await, ["half-applied"]);
+    expect_half_applied(run(&worker, HOME).await);
+    let execution = executions(&worker).await[0]["executionId"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    verify(&worker, Some((&execution, "applied"))).await;
+    assert_eq!(states(&worker, HOME).await, ["rolled-back"]);
+    assert_eq!(verify(&worker, None).await["healthy"], true);
+}
