@@ -340,7 +340,7 @@ async fn an_event_is_at_most_64_kib_and_the_execution_has_the_whole_text() {
     dbvc.host.expect_silent_stderr();
 }
 
-/// What a test does to the events of one side, and the numbers of the events that are then wrong.
+/// What somebody does by hand to the events of one side or the other.
 struct Tampering {
     what: &'static str,
     registry: &'static str,
