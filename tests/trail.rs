@@ -187,6 +187,7 @@ async fn pages_of_history_hold_every_event_once_whatever_happens_in_between() {
         }
         let mut found = Vec::new();
         let mut continuation = String::new();
+        let mut pages = 0;
         loop {
             let path =
                 format!("/api/dbvc/history?databaseId={HOME}&limit={limit}{filter}{continuation}");
@@ -194,6 +195,7 @@ async fn pages_of_history_hold_every_event_once_whatever_happens_in_between() {
             let events = list(&page["events"]);
             assert!(events.len() <= limit, "{limit}");
             found.extend_from_slice(events);
+            pages += 1;
             if continuation.is_empty() {
                 // What is new comes before the first page, and moves none of the others.
                 dbvc.register(&format!("V20{number}__more"), "SELECT 1;")
@@ -205,6 +207,7 @@ async fn pages_of_history_hold_every_event_once_whatever_happens_in_between() {
             }
         }
         assert_eq!(found, expected, "{limit}{filter}");
+        assert_eq!(pages, expected.len().div_ceil(limit), "{limit}{filter}");
     }
 }
 
@@ -337,7 +340,7 @@ async fn an_event_is_at_most_64_kib_and_the_execution_has_the_whole_text() {
     dbvc.host.expect_silent_stderr();
 }
 
-/// What a test does to the events of one side, and the numbers of the events that are then wrong.
+/// What somebody does by hand to the events of one side or the other.
 struct Tampering {
     what: &'static str,
     registry: &'static str,

@@ -161,13 +161,20 @@ pub async fn free_port() -> u16 {
     let offset = (std::process::id().wrapping_mul(7_919) % u32::from(COUNT)) as u16;
     loop {
         let port = FIRST + (offset + NEXT.fetch_add(1, Ordering::SeqCst) % COUNT) % COUNT;
-        if tokio::net::TcpListener::bind(("127.0.0.1", port))
-            .await
-            .is_ok()
-        {
+        if is_free(port) {
             return port;
         }
     }
+}
+
+/// Whether nobody listens at the port. It is bound and not listened at: a double of another process that waits for its
+/// handler there would take a listener for it.
+fn is_free(port: u16) -> bool {
+    let Ok(socket) = tokio::net::TcpSocket::new_v4() else {
+        return false;
+    };
+    // As the handler itself binds, so that even at the same moment neither keeps the other off.
+    socket.set_reuseaddr(true).is_ok() && socket.bind(([127, 0, 0, 1], port).into()).is_ok()
 }
 
 /// One GET / as the host sends it, to see whether the handler is ready and now and then later.
