@@ -37,6 +37,8 @@ pub enum ScriptMode {
     InTransaction,
     /// The script's statements commit one by one; what it begins it must end within the same batch.
     WithoutTransaction,
+    /// As in a transaction, and the script is dbvc's own: the only kind that may change dbvc's own tables.
+    Own,
 }
 
 /// Why a database did not do what dbvc asked. Errors of a team's script are no `DatabaseError`: see [`ScriptReport`].
@@ -176,6 +178,12 @@ pub trait Connection: Send {
         mode: ScriptMode,
         observer: Arc<dyn BatchObserver>,
     ) -> ScriptReport;
+
+    /// How many rows lack the row that a foreign key of theirs names. A trial that is never committed asks for it, where the
+    /// engine looks at some keys only at COMMIT; an engine that looks at all of them at once has nothing to count.
+    async fn orphaned_rows(&mut self) -> Result<u64, DatabaseError> {
+        Ok(0)
+    }
 
     /// Reads the whole schema by a fixed number of queries, dbvc's own tables included.
     async fn read_schema(&mut self) -> Result<Schema, DatabaseError>;

@@ -9,7 +9,7 @@ use crate::database::{
     Access, BatchObserver, BatchReport, BatchText, Connection, Database, DatabaseError, ScriptEnd,
     ScriptMode, ask,
 };
-use crate::registry::definition::{self, OWN_VERSIONS};
+use crate::registry::definition::{self, OWN_TABLES, OWN_VERSIONS};
 use crate::registry::executions::{Direction, Execution, ExecutionStatus};
 use crate::registry::inventory::{self, InventoryRow};
 use crate::registry::lock::LockRow;
@@ -168,6 +168,7 @@ impl Engine {
             self.options().data_dir.join(format!("{id}.sqlite")),
             self.options().statement_timeout,
         )
+        .with_own_tables(OWN_TABLES)
     }
 
     /// The whole inventory, other environments included, by id.
@@ -377,11 +378,7 @@ impl Engine {
             })
         })?;
         let report = connection
-            .run_batches(
-                batches.into(),
-                ScriptMode::InTransaction,
-                Arc::new(Unobserved),
-            )
+            .run_batches(batches.into(), ScriptMode::Own, Arc::new(Unobserved))
             .await;
         match report.end {
             ScriptEnd::Completed => Ok(()),

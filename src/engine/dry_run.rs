@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::database::{Access, Connection, DatabaseError, ScriptEnd, ScriptMode, Statement, ask};
+use crate::database::{
+    Access, Connection, DatabaseError, ScriptEnd, ScriptMode, ServerError, Statement, ask,
+};
 use crate::registry::inventory::InventoryRow;
 use crate::registry::lock::Lease;
 use crate::registry::migrations::{self, Definition, MigrationRecord};
@@ -190,6 +192,7 @@ impl Engine {
         }
         preview.show(live, index, &scripts);
         let first = preview.plan.baseline.len();
+        let orphaned_before = connection.orphaned_rows().await.map_err(problem)?;
         for (offset, id) in preview.plan.apply.iter().enumerate() {
             let place = (index, first + offset);
             let began = Timestamp::now();
@@ -220,18 +223,33 @@ impl Engine {
                 migration.batches.clone_from(&report.batches);
             });
             if let ScriptEnd::Failed { errors, .. } = report.end {
-                live.migration(place, |migration| {
-                    migration.status = StepStatus::Failed;
-                    migration.errors = errors;
-                });
-                live.database(index, |database| {
-                    database.status = RunStatus::Failed;
-                    for later in database.migrations.iter_mut().skip(place.1 + 1) {
-                        later.status = StepStatus::Skipped;
-                    }
-                });
+                show_failure(live, place, errors);
                 return Ok(());
             }
+        }
+        // Nothing is committed, so that what only COMMIT would look at is looked at here.
+        let orphaned = connection.orphaned_rows().await.map_err(problem)?;
+        if orphaned > orphaned_before && !preview.plan.apply.is_empty() {
+            let place = (index, first + preview.plan.apply.len() - 1);
+            let batch = live
+                .database(index, |database| {
+                    let last = database.migrations.get(place.1)?.batches.last()?;
+                    Some((last.index, last.line))
+                })
+                .flatten();
+            let error = ServerError {
+                number: 0,
+                severity: Some(16),
+                state: Some(1),
+                line: batch.map(|(_, line)| line),
+                batch: batch.map(|(index, _)| index),
+                procedure: None,
+                message: format!(
+                    "{} rows name a row that is not there; COMMIT would refuse them",
+                    orphaned - orphaned_before
+                ),
+            };
+            show_failure(live, place, vec![error]);
         }
         Ok(())
     }
@@ -274,6 +292,20 @@ impl Engine {
         conclude(&mut run, Timestamp::now());
         Ok(run)
     }
+}
+
+/// Shows that a migration failed in a trial, and that nothing after it was tried.
+fn show_failure(live: &LiveRun, place: (usize, usize), errors: Vec<ServerError>) {
+    live.migration(place, |migration| {
+        migration.status = StepStatus::Failed;
+        migration.errors = errors;
+    });
+    live.database(place.0, |database| {
+        database.status = RunStatus::Failed;
+        for later in database.migrations.iter_mut().skip(place.1 + 1) {
+            later.status = StepStatus::Skipped;
+        }
+    });
 }
 
 /// The newest applied version when these are rolled back.

@@ -71,8 +71,7 @@ async fn temporary_views_and_triggers_reach_no_record() {
     .await;
     dbvc.register(
         "V2__trigger",
-        "CREATE TEMP TRIGGER deaf BEFORE INSERT ON main.audit_events BEGIN SELECT RAISE(IGNORE); END;\nGO\n\
-         CREATE TEMP TABLE a (id INTEGER PRIMARY KEY);\nCREATE TEMP TABLE b (a INTEGER REFERENCES a (id));\n\
+        "CREATE TEMP TABLE a (id INTEGER PRIMARY KEY);\nCREATE TEMP TABLE b (a INTEGER REFERENCES a (id));\n\
          INSERT INTO a VALUES (1);\nINSERT INTO b VALUES (1);\nCREATE TEMP TABLE \"a \"\"quoted\"\" name\" (id INTEGER);",
     )
     .await;
@@ -254,4 +253,72 @@ async fn rows_written_by_hand_are_nothing_to_dbvc() {
     dbvc.register("V2__t", "INSERT INTO t VALUES (2);").await;
     dbvc.run().await;
     assert_eq!(dbvc.ask_by_hand("SELECT count(*) FROM t"), "2");
+}
+
+#[tokio::test]
+async fn no_script_changes_dbvcs_own_tables() {
+    let dbvc = Dbvc::start().await;
+    dbvc.register("V1__a", "CREATE TABLE a (id INTEGER);").await;
+    dbvc.run().await;
+    for (number, harm) in (2..).zip([
+        "DROP TABLE migration_execution_history;",
+        "UPDATE migration_locks SET token = token + 1;",
+        "DELETE FROM audit_events;",
+        "INSERT INTO Trail_Heads (database_id, sequence, hash) VALUES ('x', 0, '');",
+        "ALTER TABLE migration_registry ADD COLUMN x TEXT;",
+        "CREATE TRIGGER t BEFORE INSERT ON audit_events BEGIN SELECT RAISE(IGNORE); END;",
+        "CREATE TEMP TRIGGER t BEFORE INSERT ON main.audit_events BEGIN SELECT RAISE(IGNORE); END;",
+        "CREATE INDEX i ON migration_runs (run_id);",
+        "DROP INDEX ux_migration_registry_version;",
+        "-- dbvc: transaction=off\nDELETE FROM migration_run_plans;",
+    ]) {
+        let id = format!("V{number}__harm");
+        dbvc.register(&id, harm).await;
+        let failed = dbvc.run_badly().await;
+        let error = &list(&failed["migrations"])[0]["errors"][0];
+        assert!(
+            error["message"]
+                .as_str()
+                .unwrap()
+                .contains("dbvc's own tables"),
+            "{harm}: {error}"
+        );
+        dbvc.withdraw(&id).await.expect_status(200);
+    }
+    // Looking is allowed.
+    dbvc.register(
+        "V50__look",
+        "CREATE TABLE b AS SELECT COUNT(*) AS n FROM audit_events;",
+    )
+    .await;
+    dbvc.run().await;
+    assert_eq!(dbvc.verify().await["healthy"], true);
+}
+
+#[tokio::test]
+async fn a_trial_sees_what_only_commit_would_look_at() {
+    let dbvc = Dbvc::start().await;
+    dbvc.register(
+        "V1__a",
+        "CREATE TABLE parent (id INTEGER PRIMARY KEY);\n\
+         CREATE TABLE child (id INTEGER REFERENCES parent (id) DEFERRABLE INITIALLY DEFERRED);",
+    )
+    .await;
+    dbvc.run().await;
+    dbvc.register("V2__b", "SELECT 1;\nGO\nINSERT INTO child VALUES (7);")
+        .await;
+    let tried = dbvc.try_run(json!({ "dryRun": "execute" })).await;
+    let problem = expect_problem(&tried, 422, "migration-failed");
+    let error = &problem["run"]["databases"][0]["migrations"][0]["errors"][0];
+    assert!(
+        error["message"].as_str().unwrap().contains("COMMIT"),
+        "{error}"
+    );
+    let really = dbvc.run_badly().await;
+    let error = &really["migrations"][0]["errors"][0];
+    assert_eq!(
+        (&error["line"], &error["batch"]),
+        (&json!(3), &json!(2)),
+        "{error}"
+    );
 }

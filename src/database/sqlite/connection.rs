@@ -1,6 +1,5 @@
 //! A connection to a SQLite file, its blocking calls moved off the async threads.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +12,7 @@ use super::super::{
     ScriptReport, Statement, Value,
 };
 use super::script_run::{self, Watch};
-use super::{SHORT_WAIT, introspection};
+use super::{SHORT_WAIT, SqliteDatabase, introspection};
 use crate::schema::Schema;
 
 /// Pause between two tries to switch a file to WAL.
@@ -24,9 +23,8 @@ const PAGES_BETWEEN_CHECKPOINTS: u32 = 4000;
 
 /// A connection to a SQLite file.
 pub struct SqliteConnection {
-    path: PathBuf,
+    database: SqliteDatabase,
     access: Access,
-    statement_timeout: Option<Duration>,
     state: Arc<Mutex<State>>,
 }
 
@@ -45,17 +43,12 @@ impl SqliteConnection {
     ///
     /// [`DatabaseError::Absent`] when reading a file that does not exist, else [`DatabaseError::Unavailable`] or
     /// [`DatabaseError::Busy`].
-    pub async fn open(
-        path: PathBuf,
-        access: Access,
-        statement_timeout: Option<Duration>,
-    ) -> Result<Self, DatabaseError> {
-        let file = path.clone();
-        let (connection, watch) = blocking(move || open_file(&file, access)).await?;
+    pub async fn open(database: &SqliteDatabase, access: Access) -> Result<Self, DatabaseError> {
+        let opened = database.clone();
+        let (connection, watch) = blocking(move || open_file(&opened, access)).await?;
         Ok(Self {
-            path,
+            database: database.clone(),
             access,
-            statement_timeout,
             state: Arc::new(Mutex::new(State {
                 connection,
                 watch,
@@ -85,8 +78,12 @@ async fn blocking<T: Send + 'static>(
     }
 }
 
-fn open_file(path: &Path, access: Access) -> Result<(rusqlite::Connection, Watch), DatabaseError> {
+fn open_file(
+    database: &SqliteDatabase,
+    access: Access,
+) -> Result<(rusqlite::Connection, Watch), DatabaseError> {
     const PHASE: &str = "opening the file";
+    let path = database.path.as_path();
     let flags = match access {
         Access::Read => {
             if !path.exists() {
@@ -120,7 +117,7 @@ fn open_file(path: &Path, access: Access) -> Result<(rusqlite::Connection, Watch
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.set_prepared_statement_cache_capacity(64);
         let watch = Watch::default();
-        watch.install(&mut connection)?;
+        watch.install(&mut connection, database.own_tables)?;
         Ok((connection, watch))
     };
     open().map_err(|error| translate(error, PHASE))
@@ -239,10 +236,10 @@ impl Connection for SqliteConnection {
     }
 
     async fn begin(&mut self, wait: Duration) -> Result<(), DatabaseError> {
-        let (path, access) = (self.path.clone(), self.access);
+        let (database, access) = (self.database.clone(), self.access);
         self.with(move |state| {
             if state.soiled {
-                (state.connection, state.watch) = open_file(&path, access)?;
+                (state.connection, state.watch) = open_file(&database, access)?;
                 state.soiled = false;
             }
             let begin = || -> rusqlite::Result<()> {
@@ -298,7 +295,7 @@ impl Connection for SqliteConnection {
         mode: ScriptMode,
         observer: Arc<dyn BatchObserver>,
     ) -> ScriptReport {
-        let timeout = self.statement_timeout;
+        let timeout = self.database.statement_timeout;
         let outcome = self
             .with(move |state| {
                 let (report, soiled) = script_run::run(
@@ -314,6 +311,19 @@ impl Connection for SqliteConnection {
             })
             .await;
         outcome.unwrap_or_else(|error| script_run::not_run(&error))
+    }
+
+    async fn orphaned_rows(&mut self) -> Result<u64, DatabaseError> {
+        self.with(|state| {
+            state
+                .connection
+                .query_row("SELECT COUNT(*) FROM pragma_foreign_key_check", [], |row| {
+                    row.get::<_, i64>(0)
+                })
+                .map(|rows| u64::try_from(rows).unwrap_or(0))
+                .map_err(|error| translate(error, "looking for orphaned rows"))
+        })
+        .await
     }
 
     async fn read_schema(&mut self) -> Result<Schema, DatabaseError> {

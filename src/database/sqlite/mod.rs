@@ -23,6 +23,7 @@ pub const SHORT_WAIT: Duration = Duration::from_secs(5);
 pub struct SqliteDatabase {
     path: PathBuf,
     statement_timeout: Option<Duration>,
+    own_tables: &'static [&'static str],
 }
 
 impl SqliteDatabase {
@@ -32,7 +33,15 @@ impl SqliteDatabase {
         Self {
             path: path.into(),
             statement_timeout,
+            own_tables: &[],
         }
+    }
+
+    /// Keeps scripts from changing these tables, which are dbvc's own. Defaults to none.
+    #[must_use]
+    pub fn with_own_tables(mut self, tables: &'static [&'static str]) -> Self {
+        self.own_tables = tables;
+        self
     }
 
     /// The file.
@@ -48,8 +57,7 @@ impl Database for SqliteDatabase {
     }
 
     async fn open(&self, access: Access) -> Result<Box<dyn Connection>, DatabaseError> {
-        let connection =
-            SqliteConnection::open(self.path.clone(), access, self.statement_timeout).await?;
+        let connection = SqliteConnection::open(self, access).await?;
         Ok(Box::new(connection))
     }
 }

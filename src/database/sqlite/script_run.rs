@@ -57,13 +57,17 @@ struct Seen {
 }
 
 impl Watch {
-    /// Has the connection ask.
-    pub fn install(&self, connection: &mut Connection) -> rusqlite::Result<()> {
+    /// Has the connection ask; `own_tables` are for no script but dbvc's own.
+    pub fn install(
+        &self,
+        connection: &mut Connection,
+        own_tables: &'static [&'static str],
+    ) -> rusqlite::Result<()> {
         let watch = self.clone();
         connection.authorizer(Some(move |context: AuthContext<'_>| {
             watch.with(|seen| match seen.mode {
                 None => Authorization::Allow,
-                Some(mode) => seen.judge(mode, context.action),
+                Some(mode) => seen.judge(mode, own_tables, context.action),
             })
         }))
     }
@@ -90,10 +94,36 @@ impl Watch {
     }
 }
 
+/// The table that an action writes to or changes.
+fn changed_table<'a>(action: &AuthAction<'a>) -> Option<&'a str> {
+    match action {
+        AuthAction::Insert { table_name }
+        | AuthAction::Update { table_name, .. }
+        | AuthAction::Delete { table_name }
+        | AuthAction::AlterTable { table_name, .. }
+        | AuthAction::DropTable { table_name }
+        | AuthAction::CreateIndex { table_name, .. }
+        | AuthAction::DropIndex { table_name, .. }
+        | AuthAction::CreateTrigger { table_name, .. }
+        | AuthAction::CreateTempTrigger { table_name, .. }
+        | AuthAction::DropTrigger { table_name, .. } => Some(table_name),
+        _ => None,
+    }
+}
+
 impl Seen {
-    fn judge(&mut self, mode: ScriptMode, action: AuthAction<'_>) -> Authorization {
+    fn judge(
+        &mut self,
+        mode: ScriptMode,
+        own_tables: &[&str],
+        action: AuthAction<'_>,
+    ) -> Authorization {
+        let is_own = |table: &str| own_tables.iter().any(|own| own.eq_ignore_ascii_case(table));
         let refusal = match action {
-            AuthAction::Transaction { .. } if mode == ScriptMode::InTransaction => Some(
+            _ if mode != ScriptMode::Own && changed_table(&action).is_some_and(is_own) => Some(
+                "a script may not change dbvc's own tables: what they say is what decides whether a script has run",
+            ),
+            AuthAction::Transaction { .. } if mode != ScriptMode::WithoutTransaction => Some(
                 "the script ends or begins a transaction itself, but dbvc runs it in one of its own; take BEGIN, COMMIT \
                  and ROLLBACK out, or begin the script with `-- dbvc: transaction=off`",
             ),
@@ -244,7 +274,7 @@ pub(super) fn run(
     let (soiled, restored) = restore(connection, mode, watch, timer.is_some());
     // Without a transaction the records come on a new connection, which knows nothing of this one's temporary objects.
     if let Err(message) = restored
-        && mode == ScriptMode::InTransaction
+        && mode != ScriptMode::WithoutTransaction
         && report.end == ScriptEnd::Completed
     {
         report.end = failed_before(&message);
@@ -442,7 +472,7 @@ fn run_once(
     }
     let transaction_open = !connection.is_autocommit();
     let complaint = match mode {
-        ScriptMode::InTransaction if !transaction_open => Some(
+        ScriptMode::InTransaction | ScriptMode::Own if !transaction_open => Some(
             "the script ended dbvc's transaction (an ON CONFLICT ROLLBACK or RAISE(ROLLBACK) does that)",
         ),
         ScriptMode::WithoutTransaction if transaction_open => Some(

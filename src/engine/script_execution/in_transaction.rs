@@ -96,12 +96,14 @@ impl Setting<'_> {
             Ok(()) => Ok(None),
             Err(DatabaseError::CommitRefused { number, message }) => {
                 *believed = None;
+                // The server does not say which statement is at fault: the last batch stands for the script's end.
+                let last = done.batches.last();
                 Ok(Some(ServerError {
                     number,
                     severity: Some(16),
                     state: Some(1),
-                    line: None,
-                    batch: None,
+                    line: last.map(|batch| batch.line),
+                    batch: last.map(|batch| batch.index),
                     procedure: None,
                     message,
                 }))
