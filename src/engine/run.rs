@@ -221,8 +221,7 @@ impl Engine {
     }
 
     /// The row of a run that begins, or has ended already.
-    pub(super) fn new_run_row(&self, live: &LiveRun, caller: &Caller, work: &Work) -> Statement {
-        let run = live.view();
+    pub(super) fn new_run_row(&self, run: &Run, caller: &Caller, work: &Work) -> Statement {
         // Plain data always serialises.
         let request = match work {
             Work::Apply(request) => serde_json::to_string(request),
@@ -245,7 +244,7 @@ impl Engine {
             owner: (!ended).then(|| self.inner.instance.clone()),
             started_at: run.started_at,
             cancel_requested_by: None,
-            progress: serde_json::to_string(&run).unwrap_or_default(),
+            progress: serde_json::to_string(run).unwrap_or_default(),
         }
         .insert(self.options().lease_seconds, run.finished_at)
     }
@@ -261,19 +260,14 @@ impl Engine {
         )
     }
 
-    /// Gives the run its end, and the statement that writes it.
-    pub(super) fn end_of_run(&self, live: &LiveRun) -> Statement {
-        let now = Timestamp::now();
-        let run = live.with(|run| {
-            conclude(run, now);
-            run.clone()
-        });
+    /// Writes the end of a run that was concluded at `now`.
+    pub(super) fn end_of_run(&self, concluded: &Run, now: Timestamp) -> Statement {
         runs::end(
-            &run.run_id,
+            &concluded.run_id,
             &self.inner.instance,
-            status_word(run.status),
+            status_word(concluded.status),
             now,
-            &serde_json::to_string(&run).unwrap_or_default(),
+            &serde_json::to_string(concluded).unwrap_or_default(),
         )
     }
 
@@ -501,7 +495,7 @@ impl Drive {
                 self.live.with(|run| conclude(run, Timestamp::now()));
                 let row = self
                     .engine
-                    .new_run_row(&self.live, &self.caller, &self.work);
+                    .new_run_row(&self.live.view(), &self.caller, &self.work);
                 if let Err(error) = self.engine.tell_home_of(row).await {
                     tracing::warn!(run = %self.run_id, %error, "a run that found nothing to do could not be recorded");
                 }
@@ -511,7 +505,7 @@ impl Drive {
                 if run_row == RunRow::Elsewhere {
                     let row = self
                         .engine
-                        .new_run_row(&self.live, &self.caller, &self.work);
+                        .new_run_row(&self.live.view(), &self.caller, &self.work);
                     // The plan is committed in the database itself, so that nothing is lost should this fail.
                     if let Err(error) = self.engine.tell_home_of(row).await {
                         tracing::warn!(run = %self.run_id, %error, "the run could not be recorded in the home database");
@@ -532,7 +526,7 @@ impl Drive {
             .engine
             .tell_home_of(
                 self.engine
-                    .new_run_row(&self.live, &self.caller, &self.work),
+                    .new_run_row(&self.live.view(), &self.caller, &self.work),
             )
             .await;
         if let Err(problem) = begun {
@@ -589,10 +583,13 @@ impl Drive {
         if closed_with_plan {
             return;
         }
-        let end = self.engine.end_of_run(&self.live);
+        let now = Timestamp::now();
+        let mut concluded = self.live.view();
+        conclude(&mut concluded, now);
+        let end = self.engine.end_of_run(&concluded, now);
         let first_told = self
             .engine
-            .new_run_row(&self.live, &self.caller, &self.work);
+            .new_run_row(&concluded, &self.caller, &self.work);
         match self.engine.tell_home_of_end(end, first_told).await {
             Ok(true) => {}
             // What the registry says of the run is another instance's word.
@@ -601,6 +598,7 @@ impl Drive {
                 tracing::warn!(run = %self.run_id, %error, "the end of the run could not be recorded; the runs timer will");
             }
         }
+        self.live.with(|run| conclude(run, now));
     }
 }
 
