@@ -495,3 +495,20 @@ async fn a_run_that_stands_still_within_a_script_is_left_alone_and_told_as_it_en
     assert_eq!(here["status"], "succeeded", "{here}");
     expect_all_applied_once(&scene, &keeper, &[SHOP]).await;
 }
+
+#[tokio::test]
+async fn a_run_is_told_as_ended_when_its_database_is_free() {
+    let (scene, keeper) = scene_with(&[HOME]).await;
+    let (worker, run_id) = begin_stopping_at(&scene, "before-release", RUN, &run_of(HOME)).await;
+    let path = format!("/api/dbvc/runs/{run_id}");
+    for host in [&keeper, &worker] {
+        let run = host.get(&path).await.expect_status(200).body;
+        assert_eq!(run["status"], "running");
+        assert_eq!(run["databases"][0]["status"], "running");
+        assert!(run["finishedAt"].is_null());
+    }
+    scene.go_on();
+    ended_run(&worker, &run_id).await;
+    let again = run(&keeper, HOME).await.expect_status(200);
+    assert_eq!(again.body["status"], "nothing-to-do");
+}

@@ -85,7 +85,7 @@ impl Drive {
                 self.live.with(|run| conclude(run, Timestamp::now()));
                 let row = self
                     .engine
-                    .new_run_row(&self.live, &self.caller, &self.work);
+                    .new_run_row(&self.live.view(), &self.caller, &self.work);
                 if let Err(error) = self.engine.tell_home_of(row).await {
                     tracing::warn!(run = %self.run_id, %error, "a run that found nothing to do could not be recorded");
                 }
@@ -95,7 +95,7 @@ impl Drive {
                 if run_row == RunRow::Elsewhere {
                     let row = self
                         .engine
-                        .new_run_row(&self.live, &self.caller, &self.work);
+                        .new_run_row(&self.live.view(), &self.caller, &self.work);
                     // The plan is committed in the database itself, so that nothing is lost should this fail.
                     if let Err(error) = self.engine.tell_home_of(row).await {
                         tracing::warn!(run = %self.run_id, %error, "the run could not be recorded in the home database");
@@ -116,7 +116,7 @@ impl Drive {
             .engine
             .tell_home_of(
                 self.engine
-                    .new_run_row(&self.live, &self.caller, &self.work),
+                    .new_run_row(&self.live.view(), &self.caller, &self.work),
             )
             .await;
         if let Err(problem) = begun {
@@ -173,10 +173,13 @@ impl Drive {
         if closed_with_plan {
             return;
         }
-        let end = self.engine.end_of_run(&self.live);
+        let now = Timestamp::now();
+        let mut concluded = self.live.view();
+        conclude(&mut concluded, now);
+        let end = self.engine.end_of_run(&concluded, now);
         let first_told = self
             .engine
-            .new_run_row(&self.live, &self.caller, &self.work);
+            .new_run_row(&concluded, &self.caller, &self.work);
         match self.engine.tell_home_of_end(end, first_told).await {
             Ok(true) => {}
             // What the registry says of the run is another instance's word.
@@ -185,6 +188,7 @@ impl Drive {
                 tracing::warn!(run = %self.run_id, %error, "the end of the run could not be recorded; the runs timer will");
             }
         }
+        self.live.with(|run| conclude(run, now));
     }
 }
 

@@ -230,8 +230,7 @@ impl Engine {
     }
 
     /// The row of a run that begins, or has ended already.
-    pub(super) fn new_run_row(&self, live: &LiveRun, caller: &Caller, work: &Work) -> Statement {
-        let run = live.view();
+    pub(super) fn new_run_row(&self, run: &Run, caller: &Caller, work: &Work) -> Statement {
         // Plain data always serialises.
         let request = match work {
             Work::Apply(request) => serde_json::to_string(request),
@@ -254,7 +253,7 @@ impl Engine {
             owner: (!ended).then(|| self.inner.instance.clone()),
             started_at: run.started_at,
             cancel_requested_by: None,
-            progress: serde_json::to_string(&run).unwrap_or_default(),
+            progress: serde_json::to_string(run).unwrap_or_default(),
         }
         .insert(self.options().lease_seconds, run.finished_at)
     }
@@ -270,19 +269,14 @@ impl Engine {
         )
     }
 
-    /// Gives the run its end, and the statement that writes it.
-    pub(super) fn end_of_run(&self, live: &LiveRun) -> Statement {
-        let now = Timestamp::now();
-        let run = live.with(|run| {
-            conclude(run, now);
-            run.clone()
-        });
+    /// Writes the end of a run that was concluded at `now`.
+    pub(super) fn end_of_run(&self, concluded: &Run, now: Timestamp) -> Statement {
         runs::end(
-            &run.run_id,
+            &concluded.run_id,
             &self.inner.instance,
-            status_word(run.status),
+            status_word(concluded.status),
             now,
-            &serde_json::to_string(&run).unwrap_or_default(),
+            &serde_json::to_string(concluded).unwrap_or_default(),
         )
     }
 

@@ -10,8 +10,9 @@ use crate::time::Timestamp;
 
 use super::super::access::last_holder;
 use super::super::error::{EngineError, LockHolder, ProblemNote};
+use super::super::run_result::conclude;
 use super::super::snapshots::{Capture, live_schema};
-use super::super::view::{RunMigration, RunStatus, SnapshotType, StepStatus};
+use super::super::view::{Run, RunMigration, RunStatus, SnapshotType, StepStatus};
 use super::{DatabaseRun, Ready, RunRow};
 
 impl DatabaseRun {
@@ -57,14 +58,22 @@ impl DatabaseRun {
             .map_err(|error| self.problem(error))?
             .unwrap_or_else(DatabaseState::empty);
         let to_version = after.current_version().map(Version::to_string);
-        self.live.database(self.index, |database| {
-            database.status = status;
-            database.snapshot_id = snapshot_id;
-            database.to_version = to_version;
-            skip_the_rest(&mut database.migrations);
-        });
-        if self.run_row == RunRow::WithPlan {
-            change.loose.push(self.engine.end_of_run(&self.live));
+        let conclude_with_plan = self.run_row == RunRow::WithPlan;
+        let end = |run: &mut Run| {
+            if let Some(database) = run.databases.get_mut(self.index) {
+                database.status = status;
+                database.snapshot_id.clone_from(&snapshot_id);
+                database.to_version.clone_from(&to_version);
+                skip_the_rest(&mut database.migrations);
+            }
+            if conclude_with_plan {
+                conclude(run, now);
+            }
+        };
+        if conclude_with_plan {
+            let mut concluded = self.live.view();
+            end(&mut concluded);
+            change.loose.push(self.engine.end_of_run(&concluded, now));
         }
         change.lease = Some(&ready.lease);
         connection
@@ -84,7 +93,10 @@ impl DatabaseRun {
         .await;
         self.engine
             .conclude(connection, &self.managed, closed)
-            .await
+            .await?;
+        // Who polls is told only now: before, others still found the database locked.
+        self.live.with(end);
+        Ok(())
     }
 
     /// Ends the work without knowing how the last script ended: the plan stays open, so that whoever comes next writes it

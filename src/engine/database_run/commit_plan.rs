@@ -93,7 +93,7 @@ impl DatabaseRun {
                 change.loose.push(self.engine.run_progress(&self.live));
             } else {
                 change.records.push(self.engine.new_run_row(
-                    &self.live,
+                    &self.live.view(),
                     &self.caller,
                     self.work.as_ref(),
                 ));
