@@ -587,3 +587,16 @@ async fn databases_keep_their_migrations_apart() {
     assert_eq!(dbvc.states().await, ["V1__other pending"]);
     dbvc.host.expect_silent_stderr();
 }
+
+#[tokio::test]
+async fn a_failed_script_of_which_batches_are_applied_is_not_withdrawn() {
+    let dbvc = Dbvc::start().await;
+    dbvc.register(
+        "V1__a",
+        "-- dbvc: transaction=off\nCREATE TABLE a (id INTEGER);\nGO\nSELECT nope;",
+    )
+    .await;
+    dbvc.run_badly().await;
+    expect_problem(&dbvc.withdraw("V1__a").await, 409, "half-applied");
+    assert!(dbvc.has("a"));
+}

@@ -667,7 +667,7 @@ async fn a_run_over_all_reaches_a_second_database(dbvc: &Dbvc) {
         .iter()
         .filter(|event| event["data"]["databaseId"] == REPORTING)
         .count();
-    assert_eq!(told, 1, "the same row twice is one change: {changes:#?}");
+    assert_eq!(told, 2, "every PUT is an event: {changes:#?}");
     let databases = json_of(dbvc.host.get("/api/dbvc/databases").await, 200);
     assert_eq!(
         each(&databases["databases"], "databaseId"),

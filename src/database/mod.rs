@@ -180,9 +180,10 @@ pub trait Connection: Send {
     ) -> ScriptReport;
 
     /// How many rows lack the row that a foreign key of theirs names. A trial that is never committed asks for it, where the
-    /// engine looks at some keys only at COMMIT; an engine that looks at all of them at once has nothing to count.
-    async fn orphaned_rows(&mut self) -> Result<u64, DatabaseError> {
-        Ok(0)
+    /// engine looks at some keys only at COMMIT; an engine that looks at all of them at once has nothing to count. None
+    /// when they cannot be counted.
+    async fn orphaned_rows(&mut self) -> Result<Option<u64>, DatabaseError> {
+        Ok(None)
     }
 
     /// Reads the whole schema by a fixed number of queries, dbvc's own tables included.

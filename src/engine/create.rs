@@ -182,6 +182,19 @@ impl Engine {
                 .map_err(|error| managed.problem(error))?
                 .unwrap_or_else(DatabaseState::empty);
             let (candidates, decisions) = decide_all(&state, &checked)?;
+            // A run that has planned a script keeps the text that it has read: nobody replaces it meanwhile.
+            let replaces = decisions
+                .iter()
+                .any(|decision| matches!(decision, Decision::Replace { .. } | Decision::TakeUp));
+            if replaces
+                && state
+                    .lock
+                    .as_ref()
+                    .and_then(super::access::holder)
+                    .is_some()
+            {
+                return Err(managed.locked(state.lock.as_ref()));
+            }
             let mut change = Change::of(managed.id());
             for (candidate, decision) in candidates.iter().zip(&decisions) {
                 self.register(caller, &managed, candidate, *decision, &mut change);

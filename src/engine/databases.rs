@@ -208,9 +208,6 @@ impl Engine {
             .map_err(|error| home.problem(error))?
             .into_iter()
             .find(|known| known.database_id == row.database_id);
-        if before.as_ref() == Some(row) {
-            return Ok(false);
-        }
         let is_new = before.is_none();
         let mut change = Change::of(home.id());
         change.records = vec![if is_new {
@@ -293,18 +290,18 @@ mod tests {
         assert_eq!(ids, ["reporting", "shop"]);
         assert_eq!(shop.ask(CHANGES), "1");
 
-        // The same again changes nothing, and says nothing.
+        // The same again changes nothing; every PUT is an event all the same.
         assert_eq!(
             put(&shop, reporting()).await.unwrap(),
             (false, view.clone())
         );
-        assert_eq!(shop.ask(CHANGES), "1");
+        assert_eq!(shop.ask(CHANGES), "2");
 
         let (is_new, _) = put(&shop, new("reporting", EngineKind::Sqlite))
             .await
             .unwrap();
         assert!(!is_new);
-        assert_eq!(shop.ask(CHANGES), "2");
+        assert_eq!(shop.ask(CHANGES), "3");
         let data = "SELECT json_extract(data, '$.databaseId', '$.before.folder', '$.after.folder') \
                     FROM audit_events WHERE type = 'database-changed' ORDER BY sequence DESC LIMIT 1";
         assert_eq!(shop.ask(data), r#"["reporting","reporting/daily","."]"#);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::database::{Statement, ask};
 use crate::registry::inventory::InventoryRow;
@@ -12,12 +13,46 @@ use crate::time::Timestamp;
 use super::Engine;
 use super::access::{Managed, Writing};
 use super::database_run::{DatabaseRun, Prepared, RunRow, Work};
-use super::error::EngineError;
+use super::error::{EngineError, ProblemNote};
 use super::live::LiveRun;
 use super::pulse::Pulse;
 use super::request::Caller;
 use super::run_result::conclude;
-use super::view::RunStatus;
+use super::view::{Run, RunStatus};
+
+/// Lets a run be driven by a task of its own, and ends it for all who wait, even when that task breaks off.
+pub(super) fn detach(
+    engine: &Engine,
+    live: &Arc<LiveRun>,
+    work: impl Future<Output = ()> + Send + 'static,
+) -> JoinHandle<()> {
+    let (engine, live) = (engine.clone(), Arc::clone(live));
+    tokio::spawn(async move {
+        if let Err(error) = tokio::spawn(work).await {
+            // A panic: what it left is found out by the next run, but nobody may wait for it for ever.
+            tracing::error!(run = %live.view().run_id, %error, "the run broke off");
+            live.with(broken_off);
+            // What becomes of it from now on is told by whoever adopts it.
+            live.disown();
+        }
+        engine.inner.live.end(&live);
+    })
+}
+
+/// Ends a run whose task broke off.
+fn broken_off(run: &mut Run) {
+    for database in &mut run.databases {
+        if matches!(database.status, RunStatus::Queued | RunStatus::Running) {
+            database.status = RunStatus::Failed;
+            database.problem = Some(ProblemNote {
+                code: "internal-error".to_owned(),
+                detail: "the run broke off; the log says why, and the next run finds out how far it came"
+                    .to_owned(),
+            });
+        }
+    }
+    conclude(run, Timestamp::now());
+}
 
 type PreparedSender = oneshot::Sender<Result<(), EngineError>>;
 

@@ -56,9 +56,6 @@ impl Engine {
                 DryRun::Preview | DryRun::No => self.preview(request, row, &live, index).await,
             };
             if let Err(problem) = shown {
-                if alone {
-                    return Err(problem);
-                }
                 live.database(index, |database| {
                     database.status = match problem {
                         EngineError::Locked { .. } => RunStatus::Locked,
@@ -66,6 +63,13 @@ impl Engine {
                     };
                     database.problem = Some((&problem).into());
                 });
+                if alone {
+                    live.with(|run| conclude(run, Timestamp::now()));
+                    return Err(EngineError::InRun {
+                        problem: Box::new(problem),
+                        run: Box::new(live.view()),
+                    });
+                }
             }
         }
         live.with(|run| conclude(run, Timestamp::now()));
@@ -229,7 +233,10 @@ impl Engine {
         }
         // Nothing is committed, so that what only COMMIT would look at is looked at here.
         let orphaned = connection.orphaned_rows().await.map_err(problem)?;
-        if orphaned > orphaned_before && !preview.plan.apply.is_empty() {
+        let more = orphaned
+            .zip(orphaned_before)
+            .map_or(0, |(after, before)| after.saturating_sub(before));
+        if more > 0 && !preview.plan.apply.is_empty() {
             let place = (index, first + preview.plan.apply.len() - 1);
             let batch = live
                 .database(index, |database| {
@@ -245,8 +252,7 @@ impl Engine {
                 batch: batch.map(|(index, _)| index),
                 procedure: None,
                 message: format!(
-                    "{} rows name a row that is not there; COMMIT would refuse them",
-                    orphaned - orphaned_before
+                    "{more} rows name a row that is not there; COMMIT would refuse them"
                 ),
             };
             show_failure(live, place, vec![error]);

@@ -47,7 +47,9 @@ pub enum EngineError {
     #[error("the request is not valid: {}", join(.0))]
     Invalid(Vec<FieldError>),
     /// Another environment is named, or a database of one.
-    #[error("this app serves the environment {serves}, not {asked}")]
+    #[error(
+        "this app serves the environment {serves}, not {asked}; call the app of that environment, or correct the request"
+    )]
     WrongEnvironment {
         /// What the request names.
         asked: String,
@@ -92,7 +94,9 @@ pub enum EngineError {
     #[error("version {0} is reserved: 100 and 100.x are dbvc's own; choose another version")]
     ReservedVersion(String),
     /// Dbvc's own migration was named.
-    #[error("{0} is dbvc's own and can be neither changed, withdrawn nor rolled back")]
+    #[error(
+        "{0} is dbvc's own and can be neither changed, withdrawn nor rolled back; leave it as it is"
+    )]
     OwnMigration(MigrationId),
     /// The content of a snapshot is not what was captured.
     #[error(
@@ -108,7 +112,9 @@ pub enum EngineError {
     #[error("{}", checksum_text(.0))]
     ChecksumMismatch(Vec<MigrationId>),
     /// The migration is not applied.
-    #[error("{0} is not applied, so there is nothing to roll back")]
+    #[error(
+        "{0} is not applied, so there is nothing to roll back; GET migrations/status?detailed=true shows what is"
+    )]
     NotApplied(MigrationId),
     /// Others were applied later.
     #[error("{migration} is not the newest applied migration; roll back {} first, or send cascade: true", list(.later))]
@@ -251,7 +257,7 @@ fn failure_text(run: &Run) -> String {
     });
     match first {
         Some((database, migration, error)) => format!(
-            "{} failed on {}{}: {}",
+            "{} failed on {}{}: {}; mend its script, send it with reregister: true, and run again",
             migration.migration_id,
             database.database_id,
             error

@@ -80,6 +80,8 @@ pub(super) fn plan_run(
                 plan.baseline.push(id());
             }
             Some(version) if policy.target.is_some_and(|target| version > target) => {}
+            // It was in its place once, and the contract has the next run apply it again.
+            Some(_) if record.is_rolled_back() => plan.apply.push(id()),
             Some(version) if newest_applied.is_some_and(|newest| version < newest) => {
                 match policy.out_of_order {
                     OutOfOrder::Allow => plan.apply.push(id()),
@@ -312,6 +314,15 @@ mod tests {
             names(&with(OutOfOrder::Allow).unwrap().apply),
             ["V1__x", "V3__x"]
         );
+    }
+
+    #[test]
+    fn what_was_rolled_back_is_applied_again_below_newer_versions() {
+        let records = [
+            record(Some("2"), Some((AppliedStatus::RolledBack, 9))),
+            applied("3", 5),
+        ];
+        assert_eq!(names(&plan_run(&records, ANY).unwrap().apply), ["V2__x"]);
     }
 
     #[test]

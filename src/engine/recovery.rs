@@ -496,12 +496,12 @@ impl Engine {
             return Ok(Vec::new());
         }
         let dead = seen.held.clone();
-        let state = state::read(connection.as_mut(), managed.id())
-            .await
-            .map_err(problem)?
-            .unwrap_or_else(DatabaseState::empty);
-        connection.begin(SHORT_WAIT).await.map_err(problem)?;
         let recovered = async {
+            let state = state::read(connection.as_mut(), managed.id())
+                .await
+                .map_err(problem)?
+                .unwrap_or_else(DatabaseState::empty);
+            connection.begin(SHORT_WAIT).await.map_err(problem)?;
             let lines = self
                 .write_up(
                     connection.as_mut(),
@@ -519,11 +519,14 @@ impl Engine {
             Ok(lines)
         }
         .await;
-        let lines = self
-            .conclude(connection.as_mut(), managed, recovered)
-            .await?;
+        let concluded = self.conclude(connection.as_mut(), managed, recovered).await;
+        if concluded.is_err()
+            && let Err(error) = ask(connection.as_mut(), lease.release()).await
+        {
+            tracing::warn!(database = %managed.id(), %error, "the lock is free when its lease has expired");
+        }
         self.deliver_soon(managed);
-        Ok(lines)
+        concluded
     }
 }
 

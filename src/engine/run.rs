@@ -14,11 +14,11 @@ use crate::time::Timestamp;
 use super::Engine;
 use super::access::{Writing, new_id};
 use super::database_run::Work;
-use super::drive::Drive;
-use super::error::{EngineError, FieldError, ProblemNote};
+use super::drive::{self, Drive};
+use super::error::{EngineError, FieldError};
 use super::live::LiveRun;
 use super::request::{AllDatabases, Caller, RollbackRequest, RunRequest, Target};
-use super::run_result::{conclude, result_of, status_word};
+use super::run_result::{result_of, status_word};
 use super::view::{DryRun, Run, RunDatabase, RunKind, RunStatus};
 
 /// The environment in which a rollback must be confirmed.
@@ -118,8 +118,11 @@ impl Engine {
             let problem = EngineError::ConfirmationRequired(record.migration_id.clone());
             let mut change = Change::of(managed.id());
             change.events = vec![self.refusal(caller, &Work::Undo(request), &problem)];
-            let Writing { mut connection, .. } = self.open_for_writing(&managed).await?;
-            if let Err(error) = self.write(connection.as_mut(), &managed, change).await {
+            let written = async {
+                let Writing { mut connection, .. } = self.open_for_writing(&managed).await?;
+                self.write(connection.as_mut(), &managed, change).await
+            };
+            if let Err(error) = written.await {
                 tracing::warn!(database = %managed.id(), %error, "a refusal could not be written to the trail");
             }
             Ok(problem)
@@ -185,22 +188,12 @@ impl Engine {
             work: Arc::new(work),
         };
         // Detached: a caller who goes away cancels nothing.
-        let engine = self.clone();
-        let ending = Arc::clone(&live);
-        tokio::spawn(async move {
-            let driven = tokio::spawn(async move {
-                if whole {
-                    drive.all(rows, prepared).await;
-                } else if let Some(row) = rows.into_iter().next() {
-                    drive.one(row, prepared).await;
-                }
-            });
-            if let Err(error) = driven.await {
-                // A panic: what it left is found out by the next run, but nobody may wait for it for ever.
-                tracing::error!(run = %ending.view().run_id, %error, "the run broke off");
-                ending.with(broken_off);
+        drive::detach(self, &live, async move {
+            if whole {
+                drive.all(rows, prepared).await;
+            } else if let Some(row) = rows.into_iter().next() {
+                drive.one(row, prepared).await;
             }
-            engine.inner.live.end(&ending);
         });
         match when_prepared.await {
             Ok(Ok(())) => {}
@@ -318,21 +311,6 @@ impl Engine {
         };
         told.await.map_err(|error| home.problem(error))
     }
-}
-
-/// Ends a run whose task broke off.
-fn broken_off(run: &mut Run) {
-    for database in &mut run.databases {
-        if matches!(database.status, RunStatus::Queued | RunStatus::Running) {
-            database.status = RunStatus::Failed;
-            database.problem = Some(ProblemNote {
-                code: "internal-error".to_owned(),
-                detail: "the run broke off; the log says why, and the next run finds out how far it came"
-                    .to_owned(),
-            });
-        }
-    }
-    conclude(run, Timestamp::now());
 }
 
 /// What can be seen to be wrong without a look at the database.

@@ -12,8 +12,8 @@ use crate::time::Timestamp;
 use super::Engine;
 use super::access::{Managed, holder};
 use super::database_run::{Prepared, RunRow, Work};
-use super::drive::Drive;
-use super::error::EngineError;
+use super::drive::{self, Drive};
+use super::error::{EngineError, ProblemNote};
 use super::pulse::Pulse;
 use super::recovery::{adopted_status, settle};
 use super::request::{Caller, RollbackRequest, RunRequest};
@@ -125,16 +125,28 @@ impl Engine {
         if at_work_here {
             return Ok(None);
         }
-        let (mut unfinished, mut ended) = (Vec::new(), Vec::new());
+        let (mut unfinished, mut ended, mut lost) = (Vec::new(), Vec::new(), Vec::new());
         for (index, database) in run.databases.iter().enumerate() {
             if !matches!(database.status, RunStatus::Queued | RunStatus::Running) {
                 continue;
             }
-            let managed = self.reach(self.row(&database.database_id).await?)?;
-            match self.fate(&managed, &row, database).await? {
-                Fate::Alive => return Ok(None),
-                Fate::GoesOn => unfinished.push((index, managed)),
-                Fate::Ended => ended.push(managed),
+            let reached = match self.row(&database.database_id).await {
+                Ok(known) => self.reach(known),
+                Err(problem) => Err(problem),
+            };
+            let managed = match reached {
+                Ok(managed) => managed,
+                // One that cannot be reached at all must not keep the others from being finished.
+                Err(problem) => {
+                    lost.push((index, ProblemNote::from(&problem)));
+                    continue;
+                }
+            };
+            match self.fate(&managed, &row, database).await {
+                Ok(Fate::Alive) => return Ok(None),
+                Ok(Fate::Ended) => ended.push(managed),
+                // What cannot be looked at now is told by trying.
+                Ok(Fate::GoesOn) | Err(_) => unfinished.push((index, managed)),
             }
         }
         let owner = &self.inner.instance;
@@ -150,6 +162,12 @@ impl Engine {
             return Ok(None);
         }
         run.cancel_requested |= row.cancel_requested_by.is_some();
+        for (index, problem) in lost {
+            if let Some(database) = run.databases.get_mut(index) {
+                database.status = RunStatus::Failed;
+                database.problem = Some(problem);
+            }
+        }
         for managed in ended {
             self.settle_dead(&mut run, &managed).await?;
         }
@@ -179,7 +197,8 @@ impl Engine {
             },
             work: Arc::new(work),
         };
-        let task = tokio::spawn(async move {
+        let (engine, live) = (self.clone(), Arc::clone(&drive.live));
+        let task = drive::detach(&engine, &live, async move {
             let pulse = Pulse::start(&drive.engine, &drive.live);
             let mut closed_with_plan = false;
             let mut is_alive = false;
@@ -212,7 +231,6 @@ impl Engine {
             } else {
                 drive.end(closed_with_plan).await;
             }
-            drive.engine.inner.live.end(&drive.live);
         });
         Ok(Some((line, Some(task))))
     }

@@ -37,7 +37,8 @@ pub enum RunStatus {
 pub enum StepStatus {
     /// To be done.
     Planned,
-    /// At work.
+    /// At work. The contract has no word of its own for it: callers read `planned`, with the batches done so far.
+    #[serde(rename(serialize = "planned"))]
     Running,
     /// Applied.
     Applied,

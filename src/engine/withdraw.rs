@@ -3,16 +3,21 @@
 use crate::audit::{Change, EventType};
 use crate::database::{Connection, ask};
 use crate::registry::executions;
-use crate::registry::migrations::{self, AppliedStatus};
+use crate::registry::migrations::{self, AppliedStatus, MigrationRecord};
+use crate::registry::state::DatabaseState;
 use crate::script::{DatabaseId, Version};
 use crate::time::Timestamp;
 
 use super::Engine;
-use super::access::{Managed, Writing};
+use super::access::{Managed, Writing, holder};
+use super::between_runs::{Moment, NotBetween};
 use super::create::view;
 use super::error::EngineError;
 use super::request::Caller;
 use super::view::{ExecutionView, MigrationView};
+
+/// How often a withdrawal is judged anew because a run came in between.
+const ATTEMPTS: u32 = 3;
 
 impl Engine {
     /// Withdraws a migration that is pending, failed or rolled back. Its attempts stay in the history, its version is free.
@@ -36,33 +41,93 @@ impl Engine {
         if state.find(id).is_none() {
             return Err(unknown());
         }
-        let Writing {
-            mut connection,
-            state,
-        } = self.open_for_writing(&managed).await?;
-        let record = state.find(id).ok_or_else(unknown)?;
+        for _ in 0..ATTEMPTS {
+            let Writing {
+                mut connection,
+                state,
+            } = self.open_for_writing(&managed).await?;
+            let record = state.find(id).ok_or_else(unknown)?;
+            self.check_withdrawal(connection.as_mut(), &managed, &state, record)
+                .await?;
+            let now = Timestamp::now();
+            let change = self.withdrawal(caller, &managed, record, now);
+            let written = self
+                .write_between_runs(connection.as_mut(), &managed, change, &Moment::of(&state))
+                .await;
+            match written {
+                Ok(()) => {
+                    let mut withdrawn = record.clone();
+                    withdrawn.withdrawn_at = Some(now);
+                    return Ok(view(&managed, &withdrawn, Vec::new()));
+                }
+                // A run came in between, and what it made of the migration decides.
+                Err(NotBetween::Overtaken) => {}
+                Err(NotBetween::Other(problem)) => return Err(problem),
+            }
+        }
+        Err(managed.locked(None))
+    }
+
+    /// Refuses what must not be withdrawn.
+    async fn check_withdrawal(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        state: &DatabaseState,
+        record: &MigrationRecord,
+    ) -> Result<(), EngineError> {
         if record.is_own() {
             return Err(EngineError::OwnMigration(record.migration_id.clone()));
         }
-        match record.applied.as_ref().map(|applied| applied.status) {
-            Some(AppliedStatus::Applied) => {
-                return Err(EngineError::Protected(record.migration_id.clone()));
-            }
-            // Batches of it are applied, and only its registration tells which.
-            Some(AppliedStatus::HalfApplied | AppliedStatus::Interrupted) => {
-                return Err(EngineError::HalfApplied(vec![record.migration_id.clone()]));
-            }
-            _ => {}
-        }
-        if state
-            .lock
-            .as_ref()
-            .and_then(super::access::holder)
-            .is_some()
-        {
+        if state.lock.as_ref().and_then(holder).is_some() {
             return Err(managed.locked(state.lock.as_ref()));
         }
-        let now = Timestamp::now();
+        let half_applied = match &record.applied {
+            None => false,
+            Some(applied) => match applied.status {
+                AppliedStatus::Applied => {
+                    return Err(EngineError::Protected(record.migration_id.clone()));
+                }
+                AppliedStatus::HalfApplied | AppliedStatus::Interrupted => true,
+                AppliedStatus::RolledBack => false,
+                // Of a script without a transaction batches may be applied, and only its registration tells which.
+                AppliedStatus::Failed => {
+                    self.has_applied_batches(connection, managed, &applied.execution_id)
+                        .await?
+                }
+            },
+        };
+        if half_applied {
+            return Err(EngineError::HalfApplied(vec![record.migration_id.clone()]));
+        }
+        Ok(())
+    }
+
+    /// Whether an attempt without a transaction has applied any of its batches.
+    async fn has_applied_batches(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        execution_id: &str,
+    ) -> Result<bool, EngineError> {
+        let progress = ask(connection, executions::progress(execution_id))
+            .await
+            .map_err(|error| managed.problem(error))?
+            .rows
+            .iter()
+            .map(executions::parse_progress)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| managed.problem(error.into()))?;
+        Ok(progress.iter().any(|batch| batch.ended > 0))
+    }
+
+    fn withdrawal<'a>(
+        &self,
+        caller: &Caller,
+        managed: &'a Managed,
+        record: &MigrationRecord,
+        now: Timestamp,
+    ) -> Change<'a> {
         let mut change = Change::of(managed.id());
         change.records = vec![migrations::withdraw(
             managed.id(),
@@ -84,10 +149,7 @@ impl Engine {
         );
         event.migration_id = Some(record.migration_id.clone());
         change.events = vec![event];
-        self.write(connection.as_mut(), &managed, change).await?;
-        let mut withdrawn = record.clone();
-        withdrawn.withdrawn_at = Some(now);
-        Ok(view(&managed, &withdrawn, Vec::new()))
+        change
     }
 
     /// Every attempt at a migration, newest first.

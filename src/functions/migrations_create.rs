@@ -83,6 +83,8 @@ fn read(call: &Call) -> Result<(Caller, NewMigration), Problem> {
 /// answers to one question dbvc chooses none.
 fn naming(body: &mut Fields) -> Option<Naming> {
     if !body.has("fileName") {
+        // Null is as good as absent, here as for every optional field.
+        let _: Option<String> = body.optional("fileName", string);
         let name = body.required("name", |value| {
             MigrationName::from_request(&string(value)?)
                 .map_err(|error| format!("is wrong: {error}"))

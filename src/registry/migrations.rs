@@ -114,6 +114,13 @@ impl MigrationRecord {
             .is_some_and(|applied| applied.status == AppliedStatus::Applied)
     }
 
+    /// Whether it was applied and then rolled back.
+    pub fn is_rolled_back(&self) -> bool {
+        self.applied
+            .as_ref()
+            .is_some_and(|applied| applied.status == AppliedStatus::RolledBack)
+    }
+
     /// The word for its state in answers.
     pub fn status_word(&self) -> &'static str {
         match self.applied.as_ref().map(|applied| applied.status) {

@@ -87,6 +87,7 @@ async fn a_setting_of_the_whole_process_is_refused() {
         "PRAGMA hard_heap_limit = 100000;",
         "PRAGMA Soft_Heap_Limit = 100000;",
         "PRAGMA temp_store_directory = '/nowhere';",
+        "PRAGMA locking_mode = EXCLUSIVE;",
     ] {
         let dbvc = Dbvc::start().await;
         dbvc.register("V1__setting", &format!("SELECT 1;\n{pragma}"))
@@ -95,7 +96,10 @@ async fn a_setting_of_the_whole_process_is_refused() {
         let error = &run["migrations"][0]["errors"][0];
         assert_eq!(error["line"], 2, "{run:#}");
         assert!(
-            error["message"].as_str().unwrap().contains("whole process"),
+            error["message"]
+                .as_str()
+                .unwrap()
+                .contains("beyond the script"),
             "{run:#}"
         );
     }
@@ -110,7 +114,6 @@ async fn settings_of_the_connection_end_with_their_script() {
         "case_sensitive_like = ON",
         "recursive_triggers = ON",
         "cell_size_check = ON",
-        "locking_mode = EXCLUSIVE",
         "synchronous = OFF",
         "temp_store = MEMORY",
         "count_changes = ON",
@@ -321,4 +324,49 @@ async fn a_trial_sees_what_only_commit_would_look_at() {
         (&json!(3), &json!(2)),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn what_one_batch_sets_without_a_transaction_holds_for_the_next() {
+    let dbvc = Dbvc::start().await;
+    dbvc.register(
+        "V1__a",
+        "CREATE TABLE p (id INTEGER PRIMARY KEY);\n\
+         CREATE TABLE c (p INTEGER REFERENCES p (id) ON DELETE CASCADE);\n\
+         INSERT INTO p VALUES (1);\nINSERT INTO c VALUES (1);",
+    )
+    .await;
+    dbvc.run().await;
+    // The rebuild that SQLite advises; with foreign keys on it would delete every row of c.
+    dbvc.register(
+        "V2__rebuild",
+        "PRAGMA foreign_keys = OFF;\nGO\nCREATE TEMP TABLE kept AS SELECT id FROM p;\nGO\n\
+         BEGIN; CREATE TABLE new_p (id INTEGER PRIMARY KEY, name TEXT); INSERT INTO new_p (id) SELECT id FROM kept;\n\
+         DROP TABLE p; ALTER TABLE new_p RENAME TO p; COMMIT;",
+    )
+    .await;
+    dbvc.run().await;
+    assert_eq!(dbvc.ask_by_hand("SELECT COUNT(*) FROM c"), "1");
+    dbvc.register("V3__next", "INSERT INTO c VALUES (99);")
+        .await;
+    let run = dbvc.run_badly().await;
+    assert_eq!(
+        outcomes(&run),
+        ["V3__next failed"],
+        "foreign keys are on again"
+    );
+}
+
+#[tokio::test]
+async fn a_batch_of_megabytes_takes_time_in_its_length_and_not_in_its_square() {
+    let dbvc = Dbvc::start().await;
+    let mut script = "CREATE TABLE t (id INTEGER);\n".to_owned();
+    for row in 0..100_000 {
+        script.push_str(&format!("INSERT INTO t VALUES ({row});\n"));
+    }
+    script.push_str("SELECT nope FROM t;");
+    dbvc.register("V1__many", &script).await;
+    let run = dbvc.run_badly().await;
+    let error = &run["migrations"][0]["errors"][0];
+    assert_eq!(error["line"], 100_002, "{error}");
 }

@@ -310,18 +310,19 @@ impl Connection for SqliteConnection {
                 Ok(report)
             })
             .await;
-        outcome.unwrap_or_else(|error| script_run::not_run(&error))
+        outcome.unwrap_or_else(|error| script_run::broken_off(&error))
     }
 
-    async fn orphaned_rows(&mut self) -> Result<u64, DatabaseError> {
+    async fn orphaned_rows(&mut self) -> Result<Option<u64>, DatabaseError> {
         self.with(|state| {
-            state
+            // A key whose parent columns are not unique cannot be looked at, which SQLite says only then.
+            Ok(state
                 .connection
                 .query_row("SELECT COUNT(*) FROM pragma_foreign_key_check", [], |row| {
                     row.get::<_, i64>(0)
                 })
-                .map(|rows| u64::try_from(rows).unwrap_or(0))
-                .map_err(|error| translate(error, "looking for orphaned rows"))
+                .ok()
+                .and_then(|rows| u64::try_from(rows).ok()))
         })
         .await
     }

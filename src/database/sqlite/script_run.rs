@@ -16,11 +16,13 @@ use super::super::{
 const STEPS_BETWEEN_LOOKS: i32 = 10_000;
 
 /// Settings that belong to the whole process, so that a script would change them for every other database too.
-const OF_THE_PROCESS: [&str; 4] = [
+const OF_THE_PROCESS: [&str; 5] = [
     "hard_heap_limit",
     "soft_heap_limit",
     "temp_store_directory",
     "data_store_directory",
+    // Would keep the heartbeat out, and with it whoever looks whether the run is alive.
+    "locking_mode",
 ];
 
 /// Settings that would keep dbvc from writing its records in the script's transaction, or from reading them, and the
@@ -146,7 +148,7 @@ impl Seen {
                 .any(|name| pragma_name.eq_ignore_ascii_case(name)) =>
             {
                 Some(
-                    "this setting is one of the whole process and not of the database; take it out",
+                    "this setting reaches beyond the script, to the whole process or to others who use the database; take it out",
                 )
             }
             AuthAction::Pragma { pragma_value, .. } => {
@@ -289,11 +291,15 @@ pub(super) fn run(
     (report, soiled)
 }
 
-/// The report of a script that never reached the engine.
-pub(super) fn not_run(error: &DatabaseError) -> ScriptReport {
+/// The report of a script that broke off within dbvc itself: what it left is not known.
+pub(super) fn broken_off(error: &DatabaseError) -> ScriptReport {
+    let mut end = failed_before(&error.to_string());
+    if let ScriptEnd::Failed { left_nothing, .. } = &mut end {
+        *left_nothing = false;
+    }
     ScriptReport {
         batches: Vec::new(),
-        end: failed_before(&error.to_string()),
+        end,
     }
 }
 
@@ -327,8 +333,12 @@ fn restore(
             .progress_handler(0, None::<fn() -> bool>)
             .is_err();
     }
-    if mode == ScriptMode::WithoutTransaction && !connection.is_autocommit() {
-        let _ = connection.execute_batch("ROLLBACK");
+    if mode == ScriptMode::WithoutTransaction {
+        if !connection.is_autocommit() {
+            let _ = connection.execute_batch("ROLLBACK");
+        }
+        // The session is the script's own, and what a batch sets is for the next one.
+        return (soiled, Ok(()));
     }
     if !soiled {
         return (false, Ok(()));
@@ -389,7 +399,10 @@ fn run_once(
     watch: &Watch,
     timer: Option<&StatementTimer>,
 ) -> Result<u64, Failure> {
-    let mut statements = Batch::new(connection, &batch.text);
+    // SQLite copies all that follows a statement before it compiles it, unless the text ends with a NUL: a batch of
+    // megabytes would take time in the square of its length.
+    let text = format!("{}\0", batch.text);
+    let mut statements = Batch::new(connection, &text);
     // Where the statement that is running begins in the batch, in bytes.
     let mut position = 0;
     let mut statements_done = 0;
@@ -423,7 +436,7 @@ fn run_once(
             Err(error) => {
                 let at = match &error {
                     rusqlite::Error::SqlInputError { sql, offset, .. } => {
-                        let rest = batch.text.len().saturating_sub(sql.len());
+                        let rest = text.len().saturating_sub(sql.len());
                         match usize::try_from(*offset) {
                             Ok(offset) => rest + offset,
                             // SQLite does not know the token: the statement's first one stands for it.

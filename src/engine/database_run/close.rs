@@ -110,7 +110,7 @@ impl DatabaseRun {
                 _ => holder,
             };
         }
-        tracing::error!(database = %self.managed.id(), run = %self.run_id, error = %problem, "the run cannot go on");
+        tracing::error!(database = %self.managed.id(), run = %self.run_id, error = problem as &dyn std::error::Error, "the run cannot go on");
         if status == RunStatus::Locked {
             note.detail = format!(
                 "another run took {} over while this one could not renew its lock; what this run had done stays, and \

@@ -1,5 +1,6 @@
 //! Committing a database to a plan: drift check, scripts, baseline, and the run's row.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::audit::{self, Change, EventType};
@@ -41,6 +42,11 @@ impl DatabaseRun {
             self.look_for_drift(connection, state, &mut change).await?;
         }
         let definitions = self.definitions(connection, &planned).await?;
+        let definitions: HashMap<&MigrationId, &Definition> = definitions
+            .iter()
+            .map(|definition| (&definition.migration_id, definition))
+            .collect();
+        let records = state.by_id();
         let mut steps = Vec::with_capacity(planned.steps.len());
         let first_place = self
             .live
@@ -48,10 +54,7 @@ impl DatabaseRun {
             .unwrap_or(0)
             + planned.baseline.len();
         for (position, (id, direction)) in planned.steps.iter().enumerate() {
-            let (Some(definition), Some(record)) = (
-                definitions.iter().find(|known| known.migration_id == *id),
-                state.find(id.as_str()),
-            ) else {
+            let (Some(definition), Some(record)) = (definitions.get(id), records.get(id)) else {
                 return Err(EngineError::UnknownMigration {
                     database: self.managed.id().clone(),
                     migration: id.to_string(),
@@ -67,7 +70,7 @@ impl DatabaseRun {
         let baselined: Vec<Execution> = planned
             .baseline
             .iter()
-            .filter_map(|id| state.find(id.as_str()))
+            .filter_map(|id| records.get(id))
             .map(|record| self.marked(record, now))
             .collect();
         for execution in &baselined {
@@ -291,12 +294,19 @@ impl DatabaseRun {
             .transpose()
             .map_err(|error| self.problem(error.into()))?
             .is_some_and(|attempt| attempt.resolved_as.is_some());
-        let batches: Vec<(u32, String, u32)> = batches
+        let sent: Vec<(u32, String, u32)> = batches
             .iter()
             .zip(hashes)
             .map(|(batch, hash)| (batch.index, hash.clone(), batch.count))
             .collect();
-        resume_point(execution_id, &progress, &batches, transactional, said_failed).map_err(|why| {
+        let resumed = resume_point(execution_id, &progress, &sent, transactional, said_failed);
+        let resumed = match resumed {
+            Ok(Some(resume)) if sets_its_session(batches, resume.batch) => {
+                Err("an earlier batch set something for its session, which is gone")
+            }
+            other => other,
+        };
+        resumed.map_err(|why| {
             tracing::warn!(database = %self.managed.id(), migration = %record.migration_id, "{why}");
             EngineError::HalfApplied(vec![record.migration_id.clone()])
         })
@@ -423,6 +433,18 @@ impl DatabaseRun {
             database.migrations.extend(shown);
         });
     }
+}
+
+/// Whether a batch before this one may have set something that ends with its session: a PRAGMA, a temporary object. Words in
+/// comments count too, which asks a person once too often rather than once too seldom.
+fn sets_its_session(batches: &[BatchText], before: u32) -> bool {
+    batches
+        .iter()
+        .take_while(|batch| batch.index < before)
+        .any(|batch| {
+            let text = batch.text.to_ascii_uppercase();
+            text.contains("PRAGMA") || text.contains("TEMP")
+        })
 }
 
 fn version_of(state: &DatabaseState, id: &MigrationId) -> Option<String> {

@@ -370,7 +370,7 @@ impl DatabaseRun {
             run_id: &self.run_id,
             caller: &self.caller,
             reason: self.work.reason(),
-            keeps_run_alive: self.run_row == RunRow::WithPlan,
+            keeps_run_alive: self.managed.is_home,
         };
         for step in &ready.steps {
             if ready.heartbeat.is_lost() {

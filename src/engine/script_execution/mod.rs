@@ -8,9 +8,8 @@ mod without_transaction;
 use std::sync::Arc;
 
 use crate::audit::{self, Change, EventDraft, EventType, Head};
-use crate::database::sqlite::SHORT_WAIT;
 use crate::database::{BatchReport, BatchText, Connection, DatabaseError, ServerError, Statement};
-use crate::registry::executions::{Direction, Execution, ExecutionStatus};
+use crate::registry::executions::{BatchProgress, Direction, Execution, ExecutionStatus};
 use crate::registry::lock::Lease;
 use crate::registry::migrations::{AppliedStatus, StatusChange};
 use crate::registry::runs::{self, PlannedStep};
@@ -40,6 +39,23 @@ pub(super) struct Step {
     pub resume: Option<Resume>,
     /// Its place in the run object.
     pub place: (usize, usize),
+}
+
+impl Step {
+    /// The progress of the batch with which an attempt goes on, when some of its rounds are done.
+    fn rounds_done(&self, resume: &Resume) -> Option<BatchProgress> {
+        let position = usize::try_from(resume.batch).ok()?.checked_sub(1)?;
+        let batch = self.batches.as_ref().ok()?.get(position)?;
+        (resume.rounds_done > 0).then(|| BatchProgress {
+            index: resume.batch,
+            sha256: self.hashes.get(position).cloned().unwrap_or_default(),
+            rounds: batch.count,
+            begun: resume.rounds_done,
+            ended: resume.rounds_done,
+            failed: false,
+            left_nothing: false,
+        })
+    }
 }
 
 /// In what a script is executed.
@@ -300,8 +316,9 @@ impl Setting<'_> {
         change: Change<'_>,
         believed: &mut Option<Head>,
     ) -> Result<(), EngineError> {
+        // What ran cannot be run again to be told again: it waits for others as long as a script does.
         connection
-            .begin(SHORT_WAIT)
+            .begin(self.engine.script_wait())
             .await
             .map_err(|error| self.problem(error))?;
         let appended = self.append(connection, change, believed).await;

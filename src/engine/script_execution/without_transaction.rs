@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::audit::{Change, EventType, Head};
-use crate::database::{BatchReport, BatchText, Connection, ScriptEnd, ScriptMode, ServerError};
+use crate::database::{
+    Access, BatchReport, BatchText, Connection, ScriptEnd, ScriptMode, ServerError,
+};
 use crate::registry::executions::{self, BatchProgress, Direction, Execution, ExecutionStatus};
 use crate::registry::migrations::AppliedStatus;
 
@@ -31,6 +33,14 @@ impl Setting<'_> {
         batches: &Arc<[BatchText]>,
         believed: &mut Option<Head>,
     ) -> Result<Outcome, EngineError> {
+        // The script has a session of its own from its first batch to its last: what one batch sets holds for the next, and
+        // touches no record.
+        let mut session = self
+            .managed
+            .database
+            .open(Access::Write)
+            .await
+            .map_err(|error| self.problem(error))?;
         let mut attempt = self.attempt(step);
         if let Some(resume) = &step.resume {
             attempt.note = Some(format!(
@@ -105,7 +115,7 @@ impl Setting<'_> {
                     ..batch.clone()
                 };
                 let observer = Arc::new(Uncounted);
-                let report = connection
+                let report = session
                     .run_batches(Arc::new([once]), ScriptMode::WithoutTransaction, observer)
                     .await;
                 crate::crash_points::reached("batch-sent").await;
@@ -211,14 +221,19 @@ impl Setting<'_> {
             change.events = self.whole_story(&stopped).split_off(1);
         } else {
             change.records.push(self.insert(&stopped));
-            change.loose.extend(step.resume.as_ref().map(|resume| {
-                // With the batch that it was to go on with: some of its rounds may be done.
-                executions::inherit_progress(
+            if let Some(resume) = &step.resume {
+                change.loose.push(executions::inherit_progress(
                     &stopped.execution_id,
                     &resume.from_execution,
-                    resume.batch + 1,
-                )
-            }));
+                    resume.batch,
+                ));
+                // Of the batch that it was to go on with, only the rounds that are done: an intent without an end has been
+                // settled by a person, and must not come back.
+                change.loose.extend(
+                    step.rounds_done(resume)
+                        .map(|progress| progress.begin(&stopped.execution_id)),
+                );
+            }
             change.events = self.whole_story(&stopped);
         }
         if anything_done {
