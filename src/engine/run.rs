@@ -195,7 +195,18 @@ impl Engine {
                 drive.one(row, prepared).await;
             }
         });
-        match when_prepared.await {
+        let begun = tokio::time::Instant::now();
+        let prepared = match wait {
+            Wait::AtMost(limit) if limit > Duration::ZERO => {
+                match tokio::time::timeout(limit, when_prepared).await {
+                    Ok(prepared) => prepared,
+                    // Getting ready counts as well: the platform cuts the caller off all the same.
+                    Err(_) => return Ok(live.view()),
+                }
+            }
+            Wait::AtMost(_) | Wait::ToTheEnd => when_prepared.await,
+        };
+        match prepared {
             Ok(Ok(())) => {}
             Ok(Err(problem)) => {
                 live.ended().await;
@@ -212,7 +223,7 @@ impl Engine {
             // Who does not want to wait gets the run and never its result, however fast it was.
             Wait::AtMost(Duration::ZERO) => return Ok(live.view()),
             Wait::AtMost(limit) => {
-                let _ = tokio::time::timeout(limit, live.ended()).await;
+                let _ = tokio::time::timeout_at(begun + limit, live.ended()).await;
             }
         }
         if live.has_ended() {

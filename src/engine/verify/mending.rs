@@ -120,30 +120,28 @@ async fn correct(
     managed: &Managed,
     correction: &Correction,
 ) -> Result<Option<[Statement; 2]>, EngineError> {
-    let execution = match &correction.execution {
-        Some(execution) => Some(execution.clone()),
-        None => {
-            let history = executions::of_migration(managed.id(), correction.migration_id.as_str());
-            let rows = ask(connection, history)
-                .await
-                .map_err(|error| managed.problem(error))?
-                .rows;
-            let attempts = rows
-                .iter()
-                .map(executions::parse)
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| managed.problem(error.into()))?;
-            // A failed rollback left what was there before: the newest attempt that applied it.
-            attempts.into_iter().find(|attempt| {
-                attempt.status == ExecutionStatus::Applied && attempt.direction != Direction::Down
-            })
-        }
-    };
+    let history = executions::of_migration(managed.id(), correction.migration_id.as_str());
+    let attempts = ask(connection, history)
+        .await
+        .map_err(|error| managed.problem(error))?
+        .rows
+        .iter()
+        .map(executions::parse)
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|error| managed.problem(error.into()))?;
+    // The newest attempt that applied it: what a failed rollback left as it was, and what names the up script's checksum.
+    let applied = attempts.into_iter().find(|attempt| {
+        attempt.status == ExecutionStatus::Applied && attempt.direction != Direction::Down
+    });
+    let execution = correction.execution.clone().or_else(|| applied.clone());
     Ok(execution.map(|execution| {
         StatusChange {
             migration_id: &correction.migration_id,
             status: correction.status,
-            checksum: execution.checksum,
+            checksum: match (execution.direction, &applied) {
+                (Direction::Down, Some(applied)) => applied.checksum,
+                _ => execution.checksum,
+            },
             execution_id: &execution.execution_id,
             executor: &execution.executor,
             at: execution.finished_at.unwrap_or(execution.started_at),

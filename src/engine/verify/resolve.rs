@@ -60,6 +60,10 @@ impl Engine {
         }
         let execution =
             half_applied(connection.as_mut(), managed, &resolution.execution_id).await?;
+        if execution.direction == Direction::Down && !resolution.applied {
+            self.refuse_forgetting(connection.as_mut(), managed, &execution)
+                .await?;
+        }
         let (ended, left) = outcome(execution.direction, resolution.applied);
         let word = if resolution.applied {
             "applied"
@@ -99,6 +103,32 @@ impl Engine {
                 NotBetween::Overtaken => managed.locked(None),
                 NotBetween::Other(error) => error,
             })
+    }
+}
+
+impl Engine {
+    /// A rollback always starts with its first batch, so batches of it that are known to be applied cannot be said not to be.
+    async fn refuse_forgetting(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        execution: &Execution,
+    ) -> Result<(), EngineError> {
+        let progress = ask(connection, executions::progress(&execution.execution_id))
+            .await
+            .map_err(|error| managed.problem(error))?
+            .rows
+            .iter()
+            .map(executions::parse_progress)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| managed.problem(error.into()))?;
+        if progress.iter().any(|batch| batch.ended > 0) {
+            return Err(EngineError::Invalid(vec![FieldError::new(
+                "resolve.as",
+                "must be applied: batches of this rollback are known to be applied; finish it by hand first",
+            )]));
+        }
+        Ok(())
     }
 }
 
