@@ -241,14 +241,7 @@ impl Engine {
                 continue;
             };
             let mut execution = executions::parse(row).map_err(|error| problem(error.into()))?;
-            let progress = ask(connection, executions::progress(execution_id))
-                .await
-                .map_err(problem)?
-                .rows
-                .iter()
-                .map(executions::parse_progress)
-                .collect::<Result<Vec<_>, _>>()
-                .map_err(|error| problem(error.into()))?;
+            let progress = self.progress_of(connection, managed, execution_id).await?;
             let (status, applied, note) = left_by(execution.direction, &progress);
             execution.status = status;
             execution.finished_at = Some(now);
@@ -398,6 +391,23 @@ impl Engine {
             resolved_as: None,
         };
         Ok(Some((execution, step.principal.clone())))
+    }
+
+    /// How far each batch of an attempt without a transaction came.
+    pub(super) async fn progress_of(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        execution_id: &str,
+    ) -> Result<Vec<BatchProgress>, EngineError> {
+        ask(connection, executions::progress(execution_id))
+            .await
+            .map_err(|error| managed.problem(error))?
+            .rows
+            .iter()
+            .map(executions::parse_progress)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| managed.problem(error.into()))
     }
 
     /// All attempts of a run on a database.

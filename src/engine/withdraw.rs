@@ -110,14 +110,7 @@ impl Engine {
         managed: &Managed,
         execution_id: &str,
     ) -> Result<bool, EngineError> {
-        let progress = ask(connection, executions::progress(execution_id))
-            .await
-            .map_err(|error| managed.problem(error))?
-            .rows
-            .iter()
-            .map(executions::parse_progress)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| managed.problem(error.into()))?;
+        let progress = self.progress_of(connection, managed, execution_id).await?;
         Ok(progress.iter().any(|batch| batch.ended > 0))
     }
 

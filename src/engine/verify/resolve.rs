@@ -114,14 +114,9 @@ impl Engine {
         managed: &Managed,
         execution: &Execution,
     ) -> Result<(), EngineError> {
-        let progress = ask(connection, executions::progress(&execution.execution_id))
-            .await
-            .map_err(|error| managed.problem(error))?
-            .rows
-            .iter()
-            .map(executions::parse_progress)
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(|error| managed.problem(error.into()))?;
+        let progress = self
+            .progress_of(connection, managed, &execution.execution_id)
+            .await?;
         if progress.iter().any(|batch| batch.ended > 0) {
             return Err(EngineError::Invalid(vec![FieldError::new(
                 "resolve.as",
