@@ -6,7 +6,7 @@
 //! | placeholder | meaning |
 //! |---|---|
 //! | `{now}` | the moment by the server's clock |
-//! | `{now+@P3}` | the moment `@P3` seconds later, by the server's clock |
+//! | `{now+@P3}` | the moment `@P3` seconds later, by the server's clock; a number may stand in its place |
 //! | `{page @P2}` | at the end of an ordered SELECT: the first `@P2` rows only |
 //! | `{hold}` | after a table's name: lock the rows read, or the place where they would be, until the transaction ends |
 //! | `{present t}` | 1 if dbvc's table `t` is there, else 0 |
