@@ -498,7 +498,8 @@ async fn a_damaged_snapshot_is_told_and_stops_no_migration() {
         .await
         .expect_success();
     dbvc.archive_by_hand()
-        .execute_batch("DELETE FROM \"schema-snapshots\"")
+        // Changed and not removed: a delivery that is still under way would put a removed one back.
+        .execute_batch("UPDATE \"schema-snapshots\" SET document = json_set(document, '$.parts', json_array('x'))")
         .unwrap();
     // The hash in the header is enough to see that nothing has changed.
     assert_eq!(dbvc.drift().await["detected"], false);

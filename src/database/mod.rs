@@ -108,12 +108,22 @@ pub struct Reply {
 ///
 /// Called on the thread that runs the batches, so it must not block.
 pub trait BatchObserver: Send + Sync {
-    /// A batch is about to be sent.
-    fn begun(&self, index: u32);
     /// A batch has ended well.
     fn ended(&self, report: &BatchReport);
     /// Whether the script should end before its next batch.
     fn stop_requested(&self) -> bool;
+}
+
+/// Hears nothing and stops nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct Unobserved;
+
+impl BatchObserver for Unobserved {
+    fn ended(&self, _report: &BatchReport) {}
+
+    fn stop_requested(&self) -> bool {
+        false
+    }
 }
 
 /// A database that dbvc manages.

@@ -6,8 +6,7 @@ use std::time::Duration;
 use crate::audit::{self, AppendError, Change, EventDraft, EventType};
 use crate::database::sqlite::{SHORT_WAIT, SqliteDatabase};
 use crate::database::{
-    Access, BatchObserver, BatchReport, BatchText, Connection, Database, DatabaseError, ScriptEnd,
-    ScriptMode, ask,
+    Access, BatchText, Connection, Database, DatabaseError, ScriptEnd, ScriptMode, Unobserved, ask,
 };
 use crate::registry::definition::{self, OWN_TABLES, OWN_VERSIONS};
 use crate::registry::executions::{Direction, Execution, ExecutionStatus};
@@ -125,17 +124,6 @@ const MAKING_REGISTRY: &str = "dbvc:registry";
 pub(super) struct Writing {
     pub connection: Box<dyn Connection>,
     pub state: DatabaseState,
-}
-
-/// Hears of the batches of dbvc's own scripts, which need no progress and cannot be stopped.
-struct Unobserved;
-
-impl BatchObserver for Unobserved {
-    fn begun(&self, _index: u32) {}
-    fn ended(&self, _report: &BatchReport) {}
-    fn stop_requested(&self) -> bool {
-        false
-    }
 }
 
 impl Engine {

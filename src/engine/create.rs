@@ -318,14 +318,10 @@ fn check_naming(naming: &Naming, engine: EngineKind) -> Result<(), EngineError> 
                 )]));
             }
             if file.engine != engine {
-                let (prefix, version) = match &file.version {
-                    Some(version) => ("V", version.as_written()),
-                    None => ("R", ""),
-                };
                 return Err(EngineError::MissingVariant {
-                    file: file.migration_id().to_string() + file.engine.script_suffix(),
+                    file: file.up_file(file.engine),
                     engine: engine.to_string(),
-                    expected: format!("{prefix}{version}__{}{}", file.name, engine.script_suffix()),
+                    expected: file.up_file(engine),
                 });
             }
             file.version.as_ref()
@@ -409,7 +405,7 @@ fn place(
         Naming::File(file) => (
             file.version.clone(),
             file.name.clone(),
-            Some(file_name(file)),
+            Some(file.up_file(file.engine)),
         ),
         Naming::Given { name, version } => {
             let version = version
@@ -417,14 +413,6 @@ fn place(
                 .unwrap_or_else(|| free_time_version(now, |version| holders.contains_key(version)));
             (Some(version), name.clone(), None)
         }
-    }
-}
-
-fn file_name(file: &crate::script::FileName) -> String {
-    let suffix = file.engine.script_suffix();
-    match &file.version {
-        Some(version) => format!("V{}__{}{suffix}", version.as_written(), file.name),
-        None => format!("R__{}{suffix}", file.name),
     }
 }
 

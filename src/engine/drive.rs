@@ -169,7 +169,7 @@ impl Drive {
         let parts = rows
             .into_iter()
             .enumerate()
-            .map(|(index, row)| self.one_of_all(index, row, false));
+            .map(|(index, row)| self.one_of_all(index, row));
         futures_util::stream::iter(parts)
             .for_each_concurrent(self.engine.options().max_parallel_databases, |part| part)
             .await;
@@ -178,7 +178,7 @@ impl Drive {
     }
 
     /// One database of a run over all: whatever happens to it, the others go on.
-    pub async fn one_of_all(&self, index: usize, row: InventoryRow, adopting: bool) {
+    async fn one_of_all(&self, index: usize, row: InventoryRow) {
         let managed = match self.engine.reach(row) {
             Ok(managed) => managed,
             Err(problem) => {
@@ -193,7 +193,7 @@ impl Drive {
             self.show(index, RunStatus::Cancelled);
             return;
         }
-        let part = self.part(managed, index, RunRow::Elsewhere, adopting);
+        let part = self.part(managed, index, RunRow::Elsewhere, false);
         match part.prepare().await {
             Err(problem) => part.show_problem(&problem),
             Ok(Prepared::NothingToDo) => self.show(index, RunStatus::NothingToDo),

@@ -9,7 +9,7 @@ use crate::registry::inventory::InventoryRow;
 use crate::registry::lock::Lease;
 use crate::registry::migrations::{self, Definition, MigrationRecord};
 use crate::registry::state::{self, DatabaseState};
-use crate::script::{EngineKind, FileName, MigrationId, Prefix, Syntax, Version, check_script};
+use crate::script::{EngineKind, MigrationId, Prefix, Syntax, Version, check_script};
 use crate::time::Timestamp;
 
 use super::Engine;
@@ -361,12 +361,9 @@ fn with_inline(
         }
         if file.engine != engine {
             return Err(EngineError::MissingVariant {
-                file: inline_name(file),
+                file: file.up_file(file.engine),
                 engine: engine.to_string(),
-                expected: inline_name(&FileName {
-                    engine,
-                    ..file.clone()
-                }),
+                expected: file.up_file(engine),
             });
         }
         if let Some(version) = file
@@ -414,21 +411,8 @@ fn with_inline(
             None => records.push(as_registered(None)),
         }
     }
-    records.sort_by(|a, b| match (&a.version, &b.version) {
-        (Some(a), Some(b)) => a.cmp(b),
-        (Some(_), None) => std::cmp::Ordering::Less,
-        (None, Some(_)) => std::cmp::Ordering::Greater,
-        (None, None) => a.migration_id.cmp(&b.migration_id),
-    });
+    migrations::sort_by_version(&mut records);
     Ok(records)
-}
-
-fn inline_name(file: &FileName) -> String {
-    let suffix = file.engine.script_suffix();
-    match &file.version {
-        Some(version) => format!("V{}__{}{suffix}", version.as_written(), file.name),
-        None => format!("R__{}{suffix}", file.name),
-    }
 }
 
 fn definition_of(migration: &InlineMigration) -> Definition {

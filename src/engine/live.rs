@@ -140,8 +140,6 @@ pub(super) struct StepObserver {
 }
 
 impl BatchObserver for StepObserver {
-    fn begun(&self, _index: u32) {}
-
     fn ended(&self, report: &BatchReport) {
         self.live.migration(self.place, |migration| {
             migration.batches.push(report.clone())

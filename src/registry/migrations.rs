@@ -139,6 +139,18 @@ impl MigrationRecord {
     }
 }
 
+/// Puts migrations into version order, repeatable ones last, by id.
+pub fn sort_by_version(records: &mut [MigrationRecord]) {
+    use std::cmp::Ordering;
+
+    records.sort_by(|a, b| match (&a.version, &b.version) {
+        (Some(a), Some(b)) => a.cmp(b),
+        (Some(_), None) => Ordering::Less,
+        (None, Some(_)) => Ordering::Greater,
+        (None, None) => a.migration_id.cmp(&b.migration_id),
+    });
+}
+
 /// A definition with its texts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Definition {

@@ -37,11 +37,6 @@ pub struct SnapshotRow {
     pub archived_at: Option<Timestamp>,
 }
 
-/// Whether a snapshot of this type says what the schema should be.
-pub fn is_trusted(kind: &str) -> bool {
-    matches!(kind, "baseline" | "post-migration")
-}
-
 impl SnapshotRow {
     /// Adds the header; what it covers is the registry's to give.
     pub fn insert(&self, engine: EngineKind) -> Statement {

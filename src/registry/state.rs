@@ -62,12 +62,7 @@ pub fn parse(replies: &[Reply]) -> Result<DatabaseState, ColumnError> {
         .collect::<Result<Vec<_>, _>>()?
         .into_iter()
         .partition(|record| record.withdrawn_at.is_some());
-    records.sort_by(|a, b| match (&a.version, &b.version) {
-        (Some(a), Some(b)) => a.cmp(b),
-        (Some(_), None) => std::cmp::Ordering::Less,
-        (None, Some(_)) => std::cmp::Ordering::Greater,
-        (None, None) => a.migration_id.cmp(&b.migration_id),
-    });
+    migrations::sort_by_version(&mut records);
     Ok(DatabaseState {
         migrations: records,
         withdrawn,

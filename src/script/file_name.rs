@@ -89,6 +89,16 @@ impl FileName {
         })
     }
 
+    /// The name of the file that holds the up script of this migration for an engine.
+    #[must_use]
+    pub fn up_file(&self, engine: EngineKind) -> String {
+        let suffix = engine.script_suffix();
+        match &self.version {
+            Some(version) => format!("V{}__{}{suffix}", version.as_written(), self.name),
+            None => format!("R__{}{suffix}", self.name),
+        }
+    }
+
     /// The id of the migration that the script belongs to. A down script has that of its up script.
     #[must_use]
     pub fn migration_id(&self) -> MigrationId {

@@ -239,7 +239,6 @@ pub(super) fn run(
             report.end = ScriptEnd::Stopped;
             break;
         }
-        observer.begun(batch.index);
         let begun = Instant::now();
         let mut rows_affected = 0;
         let mut failure = None;

@@ -4,24 +4,13 @@ use std::sync::Arc;
 
 use crate::audit::{Change, EventType, Head};
 use crate::database::{
-    Access, BatchReport, BatchText, Connection, ScriptEnd, ScriptMode, ServerError,
+    Access, BatchReport, BatchText, Connection, ScriptEnd, ScriptMode, ServerError, Unobserved,
 };
 use crate::registry::executions::{self, BatchProgress, Direction, Execution, ExecutionStatus};
 use crate::registry::migrations::AppliedStatus;
 
 use super::super::error::EngineError;
 use super::{Outcome, Setting, Step};
-
-/// Hears of single rounds, which the run object does not show.
-struct Uncounted;
-
-impl crate::database::BatchObserver for Uncounted {
-    fn begun(&self, _index: u32) {}
-    fn ended(&self, _report: &BatchReport) {}
-    fn stop_requested(&self) -> bool {
-        false
-    }
-}
 
 impl Setting<'_> {
     /// Runs a script whose statements commit by themselves. Before each round of a batch an intent is committed, and with
@@ -114,7 +103,8 @@ impl Setting<'_> {
                     count: 1,
                     ..batch.clone()
                 };
-                let observer = Arc::new(Uncounted);
+                // Single rounds are none of the run object's business.
+                let observer = Arc::new(Unobserved);
                 let report = session
                     .run_batches(Arc::new([once]), ScriptMode::WithoutTransaction, observer)
                     .await;
