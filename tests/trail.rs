@@ -51,8 +51,11 @@ async fn with_a_story() -> Dbvc {
     dbvc
 }
 
-/// Has every event delivered before it returns.
+/// Has every event delivered before it returns, with no other delivery still under way: a new process has none, and one that
+/// was would put back what a test removes.
 async fn deliver(dbvc: &Dbvc) {
+    dbvc.host.kill().await;
+    dbvc.host.start_again().await;
     dbvc.host
         .invoke_timer("dbvc-runs-timer", TimerShape::Regular)
         .await
