@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Leftover;
+
 /// One batch of a script, as it is sent.
 #[derive(Debug, Clone)]
 pub struct BatchText {
@@ -88,6 +90,8 @@ pub enum ScriptEnd {
         /// Whether the failed batch is known to have left nothing behind, so that it alone can be sent again.
         left_nothing: bool,
     },
+    /// Every batch went well, but the transaction or the session is not as it was.
+    Left(Leftover),
 }
 
 /// What became of a script's batches.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{self, AppendError, Change, EventDraft, EventType};
-use crate::database::sqlite::{SHORT_WAIT, SqliteDatabase};
+use crate::database::sqlite::SqliteDatabase;
 use crate::database::{
-    Access, BatchText, Connection, Database, DatabaseError, ScriptEnd, ScriptMode, Unobserved, ask,
+    Access, Connection, Database, DatabaseError, SHORT_WAIT, ScriptEnd, ScriptMode, Unobserved, ask,
 };
 use crate::registry::definition::{self, OWN_TABLES, OWN_VERSIONS};
 use crate::registry::executions::{Direction, Execution, ExecutionStatus};
@@ -119,6 +119,17 @@ pub(super) fn last_holder(lock: &LockRow) -> Option<LockHolder> {
 
 /// The name under which instances that make a registry keep each other off.
 const MAKING_REGISTRY: &str = "dbvc:registry";
+
+/// The name under which the connection of a run keeps off others that would run scripts on a database.
+fn run_session(id: &DatabaseId) -> String {
+    format!("dbvc:run:{id}")
+}
+
+/// The name under which the session of a script without a transaction does: it is another one than that of its run, and may
+/// outlive it.
+pub(super) fn script_session(id: &DatabaseId) -> String {
+    format!("dbvc:script:{id}")
+}
 
 /// A connection for writing, and what the registry said when it was opened.
 pub(super) struct Writing {
@@ -295,6 +306,32 @@ impl Engine {
         Ok(Writing { connection, state })
     }
 
+    /// Waits until no session runs scripts on the database any more, and keeps others from doing so as long as this connection
+    /// stands. The lease decides who may; this is about the one that may no longer. `fenced`: whether there may be one.
+    pub(super) async fn shut_out(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        fenced: bool,
+    ) -> Result<(), EngineError> {
+        let wait = self.script_wait();
+        let shut_out = async {
+            connection
+                .exclude_others(&run_session(managed.id()), wait)
+                .await?;
+            if fenced {
+                let name = script_session(managed.id());
+                connection.exclude_others(&name, wait).await?;
+                connection.admit_others(&name).await?;
+            }
+            Ok(())
+        };
+        match shut_out.await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(managed.busy(connection, error).await),
+        }
+    }
+
     /// Commits when all went well, else rolls back and gives the error.
     pub(super) async fn conclude<T>(
         &self,
@@ -359,12 +396,14 @@ impl Engine {
         managed: &Managed,
         script: &str,
     ) -> Result<(), EngineError> {
-        let batches = script_execution::batches(script, managed.engine()).map_err(|message| {
-            managed.problem(DatabaseError::Refused {
-                phase: "reading dbvc's own script",
-                message,
-            })
-        })?;
+        let batches = script_execution::batches(script, managed.engine(), self.options()).map_err(
+            |reason| {
+                managed.problem(DatabaseError::Refused {
+                    phase: "reading dbvc's own script",
+                    message: reason.message,
+                })
+            },
+        )?;
         let report = connection
             .run_batches(batches.into(), ScriptMode::Own, Arc::new(Unobserved))
             .await;
@@ -374,6 +413,7 @@ impl Engine {
                 database: managed.id().clone(),
                 source: None,
             }),
+            ScriptEnd::Left(left) => Err(managed.problem(DatabaseError::ScriptLeft(left))),
             ScriptEnd::Failed { errors, .. } => {
                 let words: Vec<String> = errors.into_iter().map(|error| error.message).collect();
                 Err(managed.problem(DatabaseError::Refused {
@@ -528,18 +568,4 @@ impl Engine {
 /// A new id of a run, an execution or a snapshot: sortable by time.
 pub(super) fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
-}
-
-/// The texts of batches for the engine.
-pub(super) fn to_batch_texts(split: &crate::script::Split<'_>) -> Vec<BatchText> {
-    split
-        .batches
-        .iter()
-        .map(|batch| BatchText {
-            index: batch.index,
-            line: batch.line,
-            count: batch.count,
-            text: batch.text.to_owned(),
-        })
-        .collect()
 }

@@ -78,6 +78,7 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
+    fn script_variable(&self, _name: &str) -> Option<&str> { None }
     /// The embedded mode with everything else at its default.
     pub fn embedded(environment: &str, home: DatabaseId, data_dir: impl Into<PathBuf>) -> Self {
         Self {

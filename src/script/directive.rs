@@ -12,6 +12,7 @@ pub struct Directives {
     /// Whether the script runs in a transaction, by the word of its author: `transaction=on` or `transaction=off`.
     /// `None` leaves it to the statements of the script.
     pub transaction: Option<bool>,
+    pub variables: bool,
 }
 
 /// Why a directive is refused, and where.

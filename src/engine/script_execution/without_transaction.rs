@@ -9,7 +9,9 @@ use crate::database::{
 use crate::registry::executions::{self, BatchProgress, Direction, Execution, ExecutionStatus};
 use crate::registry::migrations::AppliedStatus;
 
+use super::super::access::script_session;
 use super::super::error::EngineError;
+use super::in_transaction::at_its_end;
 use super::{Outcome, Setting, Step};
 
 impl Setting<'_> {
@@ -30,6 +32,13 @@ impl Setting<'_> {
             .open(Access::Write)
             .await
             .map_err(|error| self.problem(error))?;
+        // Who takes the lock over waits until this session has ended.
+        if let Err(error) = session
+            .exclude_others(&script_session(self.managed.id()), self.engine.script_wait())
+            .await
+        {
+            return Err(self.problem(error));
+        }
         let mut attempt = self.attempt(step);
         if let Some(resume) = &step.resume {
             attempt.note = Some(format!(
@@ -121,11 +130,18 @@ impl Setting<'_> {
                     sum.duration_ms += report.duration_ms;
                     sum.messages.extend(report.messages);
                 }
-                if let ScriptEnd::Failed {
-                    errors,
-                    left_nothing,
-                } = report.end
-                {
+                let failure = match report.end {
+                    ScriptEnd::Failed {
+                        errors,
+                        left_nothing,
+                    } => Some((errors, left_nothing)),
+                    ScriptEnd::Left(left) => Some((
+                        vec![at_its_end(&reports, 0, left.to_string())],
+                        false,
+                    )),
+                    ScriptEnd::Completed | ScriptEnd::Stopped => None,
+                };
+                if let Some((errors, left_nothing)) = failure {
                     reports.extend(total);
                     progress.failed = true;
                     progress.left_nothing = left_nothing;

@@ -1,0 +1,62 @@
+//! Azure SQL Database and SQL Server, reached through tiberius.
+
+mod connect;
+mod connection;
+mod exchange;
+mod introspection;
+mod leftovers;
+mod pool;
+mod script_run;
+mod session;
+mod transcript;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{Access, Connection, Database, DatabaseError};
+use crate::script::EngineKind;
+
+pub use connect::Connector;
+pub use connection::SqlServerConnection;
+use pool::Pools;
+
+/// What a script may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ScriptLimits {
+    /// How long a batch may take before it is cancelled and fails; none is no limit.
+    pub batch: Option<Duration>,
+    /// How long a statement of a script without a transaction may wait for a lock.
+    pub lock_wait: Duration,
+}
+
+/// A database on a server.
+#[derive(Debug, Clone)]
+pub struct SqlServerDatabase {
+    pools: Arc<Pools>,
+    limits: ScriptLimits,
+}
+
+impl SqlServerDatabase {
+    /// The database that `connector` reaches; connects when it is first opened.
+    pub fn new(connector: Connector, limits: ScriptLimits) -> Self {
+        Self {
+            pools: Arc::new(Pools::new(connector)),
+            limits,
+        }
+    }
+}
+
+#[async_trait]
+impl Database for SqlServerDatabase {
+    fn engine(&self) -> EngineKind {
+        EngineKind::SqlServer
+    }
+
+    async fn open(&self, access: Access) -> Result<Box<dyn Connection>, DatabaseError> {
+        let connection =
+            SqlServerConnection::open(Arc::clone(&self.pools), access, self.limits).await?;
+        Ok(Box::new(connection))
+    }
+}
