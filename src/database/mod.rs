@@ -5,6 +5,7 @@
 pub mod dialect;
 pub mod outcome;
 pub mod reference;
+pub mod sql_server;
 pub mod sqlite;
 pub mod value;
 

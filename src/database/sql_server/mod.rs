@@ -1,0 +1,15 @@
+//! SQL Server and Azure SQL Database, by tiberius.
+
+mod connect;
+mod connection_string;
+mod credentials;
+mod retry;
+mod target;
+
+pub use connect::{ConnectError, ConnectOptions, Connector, Connectors};
+pub use connection_string::{
+    Authentication, ConnectionString, ConnectionStringError, Encryption, ServerAddress,
+};
+pub use credentials::{AppIdentity, CredentialError};
+pub use retry::RetryPolicy;
+pub use target::{ConnectionVariables, Target, TargetError};
