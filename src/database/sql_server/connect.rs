@@ -1,13 +1,466 @@
-use tokio_util::compat::TokioAsyncWriteCompatExt;
-pub(super) type Client = tiberius::Client<tokio_util::compat::Compat<tokio::net::TcpStream>>;
-#[derive(Debug, Clone)]
-pub struct Connector(pub String);
-impl Connector {
-    pub async fn connect(&self, _patience: std::time::Duration) -> Result<Client, tiberius::error::Error> {
-        let mut config = tiberius::Config::from_ado_string(&self.0)?;
-        config.command_timeout(None);
-        let tcp = tokio::net::TcpStream::connect(config.get_addr()).await?;
-        tcp.set_nodelay(true)?;
-        tiberius::Client::connect(config, tcp.compat_write()).await
+//! A connection that is logged in: resolves the target, proves the login, follows redirects and tries again.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azure_core::credentials::TokenCredential;
+use socket2::{SockRef, TcpKeepalive};
+use tiberius::error::Error as DriverError;
+use tiberius::{AuthMethod, Config, EncryptionLevel};
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
+
+use super::connection_string::{ConnectionString, Encryption, ServerAddress};
+use super::credentials::{AppIdentity, CredentialError, Credentials, Proof};
+use super::retry::{Failure, RetryPolicy};
+use super::target::{ConnectionVariables, KeyVault, Secrets, Target, TargetError};
+use crate::database::reference::ConnectionReference;
+
+/// A connection that is logged in.
+pub(super) type Client = tiberius::Client<Compat<TcpStream>>;
+
+/// How often a server may send a login on to another. Azure SQL does it once; who does it more often goes in circles.
+const MOST_REDIRECTS: usize = 5;
+
+/// An idle line says after this long, and every so often from then on, that it is alive: a script may run for hours
+/// without a byte, and Azure's load balancers forget a line after four minutes.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// Why there is no connection. Says what to do about it; holds no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// It is not known where the database is.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// The login cannot be proven.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    /// The server does not let the login in.
+    #[error(
+        "the server refused the login (error {number}): check user and password, or, for a token, that the database has a user for the app's identity (CREATE USER … FROM EXTERNAL PROVIDER)"
+    )]
+    LoginRefused {
+        /// The server's error number.
+        number: u32,
+    },
+    /// The database cannot be opened.
+    #[error(
+        "the server cannot open the database (error {number}): check its name, that it exists there, and that the login has a user in it"
+    )]
+    NoDatabase {
+        /// The server's error number.
+        number: u32,
+    },
+    /// A firewall stands between.
+    #[error(
+        "the server's firewall does not let this machine in (error {number}): add a firewall rule, a virtual network rule or a private endpoint: {message}"
+    )]
+    Firewall {
+        /// The server's error number.
+        number: u32,
+        /// The server's words, with the address that it saw.
+        message: String,
+    },
+    /// Another error of the server.
+    #[error("the server refused the connection (error {number}): {message}")]
+    Server {
+        /// The server's error number.
+        number: u32,
+        /// The server's words.
+        message: String,
+    },
+    /// The server has not proven who it is.
+    #[error(
+        "the server's certificate is not trusted: {message}; have its authority trusted by this machine, give the name in the certificate by HostNameInCertificate, or, on a network that is trusted, set TrustServerCertificate=true"
+    )]
+    Certificate {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The server cannot be reached at all.
+    #[error(
+        "the server cannot be reached: {message}; check its name and port, and that it is running"
+    )]
+    Unreachable {
+        /// The operating system's words.
+        message: String,
+    },
+    /// The line broke, or the server fell silent.
+    #[error("the line to the server broke while logging in: {kind}")]
+    Lost {
+        /// In which way.
+        kind: io::ErrorKind,
+    },
+    /// The server is none, or speaks in another way.
+    #[error("the server did not answer as SQL Server does: {message}")]
+    Protocol {
+        /// The driver's words.
+        message: String,
+    },
+    /// The servers sent the login in circles.
+    #[error("the login was sent on to another server more than {MOST_REDIRECTS} times")]
+    TooManyRedirects,
+    /// Trying again did not help.
+    #[error("still so after {attempts} attempts in {} s: {last}", elapsed.as_secs())]
+    Exhausted {
+        /// How often it was tried.
+        attempts: u32,
+        /// In what time.
+        elapsed: Duration,
+        /// Why the last attempt failed.
+        #[source]
+        last: Box<ConnectError>,
+    },
+}
+
+impl ConnectError {
+    /// What of a driver's error is an end, and not a redirect.
+    fn of_driver(error: DriverError) -> Self {
+        match error {
+            DriverError::Server(error) => Self::of_server(error.code(), error.message()),
+            DriverError::Tls(message) => Self::Certificate {
+                // What follows is advice for who programs with the driver.
+                message: message
+                    .split(" To connect anyway")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned(),
+            },
+            DriverError::Io { kind, message } => Self::of_io(kind, message),
+            other => Self::Protocol {
+                message: other.to_string(),
+            },
+        }
     }
+
+    /// <https://learn.microsoft.com/azure/azure-sql/database/troubleshoot-common-errors-issues>
+    fn of_server(number: u32, message: &str) -> Self {
+        match number {
+            18452 | 18456 | 18470 | 18486 | 18487 | 18488 => Self::LoginRefused { number },
+            911 | 916 | 4060 | 4063 | 4064 => Self::NoDatabase { number },
+            40615 | 40914 | 47073 => Self::Firewall {
+                number,
+                message: message.to_owned(),
+            },
+            _ => Self::Server {
+                number,
+                message: message.to_owned(),
+            },
+        }
+    }
+
+    fn of_io(kind: io::ErrorKind, message: String) -> Self {
+        match Failure::of_io(kind) {
+            Failure::Lasting => Self::Unreachable { message },
+            Failure::Transient | Failure::Busy => Self::Lost { kind },
+        }
+    }
+
+    /// What it says about the next attempt.
+    fn failure(&self) -> Failure {
+        match self {
+            Self::NoDatabase { number } | Self::Server { number, .. } => {
+                Failure::of_number(*number)
+            }
+            Self::Lost { kind } => Failure::of_io(*kind),
+            Self::Target(_)
+            | Self::Credential(_)
+            | Self::LoginRefused { .. }
+            | Self::Firewall { .. }
+            | Self::Certificate { .. }
+            | Self::Unreachable { .. }
+            | Self::Protocol { .. }
+            | Self::TooManyRedirects
+            | Self::Exhausted { .. } => Failure::Lasting,
+        }
+    }
+
+    /// The number of the server's error, if it was one.
+    fn number(&self) -> Option<u32> {
+        match self {
+            Self::LoginRefused { number }
+            | Self::NoDatabase { number }
+            | Self::Firewall { number, .. }
+            | Self::Server { number, .. } => Some(*number),
+            _ => None,
+        }
+    }
+}
+
+/// Opens lines: the one thing here that touches the network, so that tests can put other machines in its place.
+#[async_trait]
+trait Dial: fmt::Debug + Send + Sync {
+    async fn dial(&self, address: &ServerAddress) -> io::Result<TcpStream>;
+}
+
+/// The network.
+#[derive(Debug)]
+struct Network;
+
+#[async_trait]
+impl Dial for Network {
+    async fn dial(&self, address: &ServerAddress) -> io::Result<TcpStream> {
+        let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
+        for address in lookup_host((address.host.as_str(), address.port)).await? {
+            match TcpStream::connect(address).await {
+                Ok(line) => {
+                    line.set_nodelay(true)?;
+                    let keepalive = TcpKeepalive::new()
+                        .with_time(KEEPALIVE)
+                        .with_interval(KEEPALIVE);
+                    SockRef::from(&line).set_tcp_keepalive(&keepalive)?;
+                    return Ok(line);
+                }
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+}
+
+/// What connecting depends on besides the target.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectOptions {
+    /// The identity of the process.
+    pub identity: AppIdentity,
+    /// Further host suffixes that may have a token of it (`DBVC_ALLOWED_HOSTS`). Defaults to none.
+    pub allowed_hosts: Vec<String>,
+    /// What `env:` references may name.
+    pub variables: ConnectionVariables,
+    /// How long to wait between attempts.
+    pub retry: RetryPolicy,
+}
+
+/// Makes the connectors of a process, which share its identity and the secrets that were read. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Connectors {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    credentials: Arc<Credentials>,
+    secrets: Arc<Secrets>,
+    variables: ConnectionVariables,
+    retry: RetryPolicy,
+    network: Arc<dyn Dial>,
+}
+
+impl Connectors {
+    /// With the identities that the platform gives.
+    pub fn new(options: ConnectOptions) -> Self {
+        Self::with(options, None, Arc::new(Network))
+    }
+
+    /// With another credential in the place of every identity.
+    pub fn with_credential(options: ConnectOptions, credential: Arc<dyn TokenCredential>) -> Self {
+        Self::with(options, Some(credential), Arc::new(Network))
+    }
+
+    fn with(
+        options: ConnectOptions,
+        credential: Option<Arc<dyn TokenCredential>>,
+        network: Arc<dyn Dial>,
+    ) -> Self {
+        let credentials = Arc::new(Credentials::new(
+            options.identity,
+            options.allowed_hosts,
+            credential,
+        ));
+        Self {
+            shared: Arc::new(Shared {
+                secrets: Arc::new(Secrets::new(Arc::new(KeyVault(credentials.clone())))),
+                credentials,
+                variables: options.variables,
+                retry: options.retry,
+                network,
+            }),
+        }
+    }
+
+    /// A connector to the database of a connection string.
+    pub fn to(&self, connection: ConnectionString) -> Connector {
+        self.connector(connection.into())
+    }
+
+    /// A connector to the database that a row of the inventory refers to. Reads no secret yet.
+    ///
+    /// # Errors
+    ///
+    /// When the reference leads to no connection string.
+    pub fn by(&self, reference: &ConnectionReference) -> Result<Connector, ConnectError> {
+        let target = Target::of_reference(reference, &self.shared.variables, &self.shared.secrets)?;
+        Ok(self.connector(target))
+    }
+
+    fn connector(&self, target: Target) -> Connector {
+        Connector {
+            target,
+            shared: self.shared.clone(),
+        }
+    }
+}
+
+/// Connects to one database. Cheap to clone; its `Debug` form shows no secret.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    target: Target,
+    shared: Arc<Shared>,
+}
+
+impl Connector {
+    /// The connection string as it is now.
+    ///
+    /// # Errors
+    ///
+    /// When a secret cannot be read, or is no connection string.
+    pub async fn connection_string(&self) -> Result<Arc<ConnectionString>, ConnectError> {
+        Ok(self.target.resolve().await?)
+    }
+
+    /// Connects and logs in, trying again for as long as `patience` allows when the database may be there soon. A refused
+    /// login is tried again only when its secret has been changed.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`] says what to do.
+    pub(super) async fn connect(&self, patience: Duration) -> Result<Client, ConnectError> {
+        let begun = Instant::now();
+        let mut connection = self.target.resolve().await?;
+        let mut may_have_changed = true;
+        let mut attempts = 0;
+        loop {
+            let left = patience.saturating_sub(begun.elapsed());
+            let limit = connection.connect_timeout().unwrap_or(left).min(left);
+            attempts += 1;
+            let error = match self.attempt(&connection, limit).await {
+                Ok(client) => return Ok(client),
+                Err(error) => error,
+            };
+            if may_have_changed && matches!(error, ConnectError::LoginRefused { .. }) {
+                may_have_changed = false;
+                if let Some(changed) = self.target.resolve_anew(&connection).await? {
+                    connection = changed;
+                    continue;
+                }
+            }
+            let elapsed = begun.elapsed();
+            let wait =
+                self.shared
+                    .retry
+                    .next_wait(error.failure(), attempts, elapsed, patience, jitter());
+            match wait {
+                Some(wait) => {
+                    tracing::warn!(
+                        number = error.number(),
+                        attempts,
+                        wait_ms = wait.as_millis(),
+                        "connecting failed; trying again"
+                    );
+                    sleep(wait).await;
+                }
+                None if attempts == 1 => return Err(error),
+                None => {
+                    return Err(ConnectError::Exhausted {
+                        attempts,
+                        elapsed,
+                        last: Box::new(error),
+                    });
+                }
+            }
+        }
+    }
+
+    /// One attempt, redirects included. `limit` is for the lines and the servers; a token has a limit of its own.
+    async fn attempt(
+        &self,
+        connection: &ConnectionString,
+        limit: Duration,
+    ) -> Result<Client, ConnectError> {
+        let mut left = limit;
+        let mut address = connection.server().clone();
+        let mut certificate_name = connection
+            .host_in_certificate()
+            .unwrap_or(&address.host)
+            .to_owned();
+        for _ in 0..=MOST_REDIRECTS {
+            let proof = self
+                .shared
+                .credentials
+                .prove(
+                    connection.authentication(),
+                    &address.host,
+                    &certificate_name,
+                )
+                .await?;
+            let config = config(connection, &address, &certificate_name, proof);
+            let begun = Instant::now();
+            let login = async {
+                let line = self.shared.network.dial(&address).await?;
+                Client::connect(config, line.compat_write()).await
+            };
+            match timeout(left, login).await {
+                Ok(Ok(client)) => return Ok(client),
+                Ok(Err(DriverError::Routing { host, port })) => {
+                    address = ServerAddress {
+                        host: host.to_ascii_lowercase(),
+                        port,
+                    };
+                    // The name in the connection string is that of the server there.
+                    certificate_name = address.host.clone();
+                    left = left.saturating_sub(begun.elapsed());
+                }
+                Ok(Err(error)) => return Err(ConnectError::of_driver(error)),
+                Err(_) => {
+                    return Err(ConnectError::Lost {
+                        kind: io::ErrorKind::TimedOut,
+                    });
+                }
+            }
+        }
+        Err(ConnectError::TooManyRedirects)
+    }
+}
+
+/// The driver's settings for one hop.
+fn config(
+    connection: &ConnectionString,
+    address: &ServerAddress,
+    certificate_name: &str,
+    proof: Proof,
+) -> Config {
+    let mut config = Config::new();
+    config.host(&address.host);
+    config.port(address.port);
+    config.database(connection.database_name());
+    config.application_name(connection.application_name());
+    config.hostname_in_certificate(certificate_name);
+    config.encryption(match connection.encryption() {
+        Encryption::Optional => EncryptionLevel::Off,
+        Encryption::Mandatory => EncryptionLevel::Required,
+        Encryption::Strict => EncryptionLevel::Strict,
+    });
+    if connection.trusts_any_certificate() {
+        config.trust_cert();
+    }
+    config.authentication(match &proof {
+        Proof::Password { user, password } => AuthMethod::sql_server(user, password.secret()),
+        Proof::Token(token) => AuthMethod::aad_token(token.secret()),
+    });
+    // The whole attempt has a limit, of which this would be a part.
+    config.handshake_timeout(None);
+    // The driver's default of 30 seconds would end a long script. It would also leave the server at work: who limits a
+    // statement must cancel it.
+    config.command_timeout(None);
+    config
+}
+
+/// From 0 to 1.
+fn jitter() -> f64 {
+    let random = uuid::Uuid::new_v4().as_u128() as u32;
+    f64::from(random) / f64::from(u32::MAX)
 }

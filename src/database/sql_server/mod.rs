@@ -2,12 +2,16 @@
 
 mod connect;
 mod connection;
+mod connection_string;
+mod credentials;
 mod exchange;
 mod introspection;
 mod leftovers;
 mod pool;
+mod retry;
 mod script_run;
 mod session;
+mod target;
 mod transcript;
 
 use std::sync::Arc;
@@ -18,9 +22,15 @@ use async_trait::async_trait;
 use super::{Access, Connection, Database, DatabaseError};
 use crate::script::EngineKind;
 
-pub use connect::Connector;
+pub use connect::{ConnectError, ConnectOptions, Connector, Connectors};
 pub use connection::SqlServerConnection;
+pub use connection_string::{
+    Authentication, ConnectionString, ConnectionStringError, Encryption, ServerAddress,
+};
+pub use credentials::{AppIdentity, CredentialError};
 use pool::Pools;
+pub use retry::RetryPolicy;
+pub use target::{ConnectionVariables, Target, TargetError};
 
 /// What a script may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

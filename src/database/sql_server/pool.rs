@@ -3,7 +3,6 @@
 //! Only sessions on which nothing but dbvc's own statements ran are kept: one that holds an application lock, ran a script,
 //! has a transaction open or was cut off ends with its user.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::managed::{self, Metrics, Object, PoolError, RecycleError, RecycleResult};

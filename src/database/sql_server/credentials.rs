@@ -1,0 +1,287 @@
+//! How a login is proven: by a password, or by a token that is given to Azure SQL only.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
+use azure_core::time::OffsetDateTime;
+use azure_identity::{
+    ClientSecretCredential, DeveloperToolsCredential, ManagedIdentityCredential,
+    ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
+    WorkloadIdentityCredentialOptions,
+};
+
+use super::connection_string::Authentication;
+
+/// Hosts that are Azure SQL whatever the settings say, by suffix.
+const PUBLIC_CLOUD: &str = ".database.windows.net";
+
+/// What a token for Azure SQL is asked for, by suffix of the host. Any other host, such as a name of the team's own or
+/// one of Fabric, is allowed by `DBVC_ALLOWED_HOSTS` only and takes the token of the public cloud.
+/// <https://learn.microsoft.com/sql/connect/ado-net/sql/azure-active-directory-authentication>
+const SCOPES: [(&str, &str); 3] = [
+    (PUBLIC_CLOUD, PUBLIC_SCOPE),
+    (
+        ".database.usgovcloudapi.net",
+        "https://database.usgovcloudapi.net/.default",
+    ),
+    (
+        ".database.chinacloudapi.cn",
+        "https://database.chinacloudapi.cn/.default",
+    ),
+];
+
+const PUBLIC_SCOPE: &str = "https://database.windows.net/.default";
+
+/// How long a token may take. Tokens that are at hand take no time; a developer's tool that is started, some seconds.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long before its end a token is renewed; `azure_identity` does the same.
+const RENEWED_BEFORE_END: Duration = Duration::from_secs(300);
+
+/// The identity that the process has, as the platform tells it by environment variables.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct AppIdentity {
+    /// Whether the process runs in Azure, where it has a managed identity. Elsewhere a developer's tools give tokens.
+    pub in_azure: bool,
+    /// Whether Kubernetes gives tokens to exchange (`AZURE_FEDERATED_TOKEN_FILE` is set).
+    pub is_federated: bool,
+    /// The user-assigned identity to use where none is named (`AZURE_CLIENT_ID`). Defaults to the system-assigned one.
+    pub client_id: Option<String>,
+    /// The tenant of registered applications (`AZURE_TENANT_ID`).
+    pub tenant_id: Option<String>,
+}
+
+/// Why a login cannot be proven.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// The host is none that may have a token.
+    #[error(
+        "{host} may not have a token of the app: only *.database.windows.net may, and what DBVC_ALLOWED_HOSTS names"
+    )]
+    HostNotAllowed {
+        /// The host that would have got it.
+        host: String,
+    },
+    /// A registered application belongs to a tenant, and the settings name none.
+    #[error("Authentication=Active Directory Service Principal needs the setting AZURE_TENANT_ID")]
+    NoTenant,
+    /// The identity cannot be used at all.
+    #[error("the app's identity cannot be used: {0}")]
+    NoIdentity(#[source] azure_core::Error),
+    /// No token came.
+    #[error(
+        "no token came for the app's identity; in Azure check that it is assigned, elsewhere log in by az login: {0}"
+    )]
+    NoToken(#[source] azure_core::Error),
+    /// No token came in time.
+    #[error("no token came for the app's identity within {} s", TOKEN_TIMEOUT.as_secs())]
+    TokenTooLate,
+}
+
+/// What proves a login. Its `Debug` form shows no secret.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    Password { user: String, password: Secret },
+    Token(Secret),
+}
+
+/// What a token is asked for. Only a host within the limits has one, so that no token can be asked for, let alone sent,
+/// elsewhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Scope(&'static str);
+
+impl Scope {
+    fn of_host(host: &str, allowed_hosts: &[String]) -> Result<Self, CredentialError> {
+        let lies_in = |suffix: &str| host.len() > suffix.len() && host.ends_with(suffix);
+        let is_allowed =
+            lies_in(PUBLIC_CLOUD) || allowed_hosts.iter().any(|suffix| lies_in(suffix));
+        if !is_allowed {
+            return Err(CredentialError::HostNotAllowed {
+                host: host.to_owned(),
+            });
+        }
+        let own = SCOPES.iter().find(|(suffix, _)| lies_in(suffix));
+        Ok(Self(own.map_or(PUBLIC_SCOPE, |(_, scope)| scope)))
+    }
+}
+
+/// Which credential of `azure_identity` gives a token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    DeveloperTools,
+    ManagedIdentity {
+        client_id: Option<String>,
+    },
+    WorkloadIdentity {
+        client_id: Option<String>,
+    },
+    ServicePrincipal {
+        tenant_id: String,
+        client_id: String,
+        secret: Secret,
+    },
+}
+
+impl Kind {
+    /// The credential of the process itself.
+    fn of_process(identity: &AppIdentity, client_id: Option<&String>) -> Self {
+        let client_id = client_id.or(identity.client_id.as_ref()).cloned();
+        if identity.is_federated {
+            Self::WorkloadIdentity { client_id }
+        } else if identity.in_azure {
+            Self::ManagedIdentity { client_id }
+        } else {
+            Self::DeveloperTools
+        }
+    }
+
+    fn make(self) -> azure_core::Result<Arc<dyn TokenCredential>> {
+        Ok(match self {
+            Self::DeveloperTools => Arc::new(Remembering {
+                credential: DeveloperToolsCredential::new(None)?,
+                tokens: tokio::sync::Mutex::default(),
+            }),
+            Self::ManagedIdentity { client_id } => {
+                ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
+                    user_assigned_id: client_id.map(UserAssignedId::ClientId),
+                    ..Default::default()
+                }))?
+            }
+            Self::WorkloadIdentity { client_id } => {
+                WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
+                    client_id,
+                    ..Default::default()
+                }))?
+            }
+            Self::ServicePrincipal {
+                tenant_id,
+                client_id,
+                secret,
+            } => ClientSecretCredential::new(&tenant_id, client_id, secret, None)?,
+        })
+    }
+}
+
+/// Keeps the tokens of a credential that does not: each of a developer's tools is a process that takes seconds to start.
+#[derive(Debug)]
+struct Remembering {
+    credential: Arc<dyn TokenCredential>,
+    /// By scope.
+    tokens: tokio::sync::Mutex<Vec<(String, AccessToken)>>,
+}
+
+#[async_trait]
+impl TokenCredential for Remembering {
+    async fn get_token(
+        &self,
+        scopes: &[&str],
+        options: Option<TokenRequestOptions<'_>>,
+    ) -> azure_core::Result<AccessToken> {
+        let scope = scopes.join(" ");
+        // Held while the tool runs, so that it runs once for all who wait.
+        let mut tokens = self.tokens.lock().await;
+        let renewed_from = OffsetDateTime::now_utc() + RENEWED_BEFORE_END;
+        tokens.retain(|(_, token)| token.expires_on > renewed_from);
+        if let Some((_, token)) = tokens.iter().find(|(known, _)| *known == scope) {
+            return Ok(token.clone());
+        }
+        let token = self.credential.get_token(scopes, options).await?;
+        tokens.push((scope, token.clone()));
+        Ok(token)
+    }
+}
+
+/// The identities of the process. Each credential is made once and kept, because it keeps its tokens.
+#[derive(Debug)]
+pub(super) struct Credentials {
+    identity: AppIdentity,
+    allowed_hosts: Vec<String>,
+    made: Mutex<Vec<(Kind, Arc<dyn TokenCredential>)>>,
+    /// Stands for every identity, when somebody gave one.
+    given: Option<Arc<dyn TokenCredential>>,
+}
+
+impl Credentials {
+    pub fn new(
+        identity: AppIdentity,
+        allowed_hosts: Vec<String>,
+        given: Option<Arc<dyn TokenCredential>>,
+    ) -> Self {
+        Self {
+            identity,
+            allowed_hosts,
+            made: Mutex::default(),
+            given,
+        }
+    }
+
+    /// The identity of the process itself, for services other than Azure SQL.
+    pub fn of_process(&self) -> Result<Arc<dyn TokenCredential>, CredentialError> {
+        self.credential(Kind::of_process(&self.identity, None))
+    }
+
+    /// What proves a login at `host`, whose certificate must bear the name `certificate_name`.
+    ///
+    /// # Errors
+    ///
+    /// [`CredentialError::HostNotAllowed`] before a token is even asked for.
+    pub async fn prove(
+        &self,
+        authentication: &Authentication,
+        host: &str,
+        certificate_name: &str,
+    ) -> Result<Proof, CredentialError> {
+        let own = &self.identity.client_id;
+        let kind = match authentication {
+            Authentication::SqlPassword { user, password } => {
+                return Ok(Proof::Password {
+                    user: user.clone(),
+                    password: password.clone(),
+                });
+            }
+            Authentication::Default { client_id } => {
+                Kind::of_process(&self.identity, client_id.as_ref())
+            }
+            Authentication::ManagedIdentity { client_id } => Kind::ManagedIdentity {
+                client_id: client_id.as_ref().or(own.as_ref()).cloned(),
+            },
+            Authentication::WorkloadIdentity { client_id } => Kind::WorkloadIdentity {
+                client_id: client_id.as_ref().or(own.as_ref()).cloned(),
+            },
+            Authentication::ServicePrincipal { client_id, secret } => Kind::ServicePrincipal {
+                tenant_id: self
+                    .identity
+                    .tenant_id
+                    .clone()
+                    .ok_or(CredentialError::NoTenant)?,
+                client_id: client_id.clone(),
+                secret: secret.clone(),
+            },
+        };
+        let Scope(scope) = Scope::of_host(host, &self.allowed_hosts)?;
+        // Whoever bears the name of another host is another host.
+        Scope::of_host(certificate_name, &self.allowed_hosts)?;
+        let credential = self.credential(kind)?;
+        let scopes = [scope];
+        let token = tokio::time::timeout(TOKEN_TIMEOUT, credential.get_token(&scopes, None))
+            .await
+            .map_err(|_| CredentialError::TokenTooLate)?
+            .map_err(CredentialError::NoToken)?;
+        Ok(Proof::Token(token.token))
+    }
+
+    fn credential(&self, kind: Kind) -> Result<Arc<dyn TokenCredential>, CredentialError> {
+        if let Some(given) = &self.given {
+            return Ok(given.clone());
+        }
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, credential)) = made.iter().find(|(known, _)| *known == kind) {
+            return Ok(credential.clone());
+        }
+        let credential = kind.clone().make().map_err(CredentialError::NoIdentity)?;
+        made.push((kind, credential.clone()));
+        Ok(credential)
+    }
+}
