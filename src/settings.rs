@@ -260,7 +260,6 @@ impl Reader {
     /// Whoever names a server means it: using the embedded engine in its place would look like success.
     fn refuse_engines_of_later_versions(&mut self) {
         for (names, service) in [
-            (&SQL_SERVER_SETTINGS[..], "SQL Server"),
             (&COSMOS_SETTINGS[..], "Cosmos DB"),
         ] {
             if let Some(name) = names.iter().find(|name| self.text(name).is_some()) {

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{self, AppendError, Change, EventDraft, EventType};
-use crate::database::sqlite::SqliteDatabase;
 use crate::database::{
     Access, Connection, Database, DatabaseError, SHORT_WAIT, ScriptEnd, ScriptMode, Unobserved, ask,
 };
-use crate::registry::definition::{self, OWN_TABLES, OWN_VERSIONS};
+use crate::registry::definition::{self, OWN_VERSIONS};
 use crate::registry::executions::{Direction, Execution, ExecutionStatus};
 use crate::registry::inventory::{self, InventoryRow};
 use crate::registry::lock::LockRow;
@@ -140,13 +139,17 @@ pub(super) struct Writing {
 impl Engine {
     /// The row of the home database before there is an inventory.
     fn home_row(&self) -> InventoryRow {
+        let connection = self.options().home_connection.as_ref();
         InventoryRow {
             database_id: self.options().home.clone(),
             kind: "sql".to_owned(),
-            engine: EngineKind::Sqlite,
+            engine: match connection {
+                Some(_) => EngineKind::SqlServer,
+                None => EngineKind::Sqlite,
+            },
             environment: self.options().environment.clone(),
-            server_name: None,
-            database_name: None,
+            server_name: connection.map(|connection| connection.server_name().to_owned()),
+            database_name: connection.map(|connection| connection.database_name().to_owned()),
             folder: ".".to_owned(),
             connection: None,
         }
@@ -154,20 +157,11 @@ impl Engine {
 
     /// The home database, with its row as it is before anybody changed it.
     pub(super) fn home(&self) -> Managed {
-        let row = self.home_row();
         Managed {
-            database: Arc::new(self.embedded(&row.database_id)),
-            row,
+            row: self.home_row(),
+            database: self.inner.databases.home(),
             is_home: true,
         }
-    }
-
-    fn embedded(&self, id: &DatabaseId) -> SqliteDatabase {
-        SqliteDatabase::new(
-            self.options().data_dir.join(format!("{id}.sqlite")),
-            self.options().statement_timeout,
-        )
-        .with_own_tables(OWN_TABLES)
     }
 
     /// The whole inventory, other environments included, by id.
@@ -194,17 +188,16 @@ impl Engine {
     /// The means to reach a database of the inventory.
     pub(super) fn reach(&self, row: InventoryRow) -> Result<Managed, EngineError> {
         let is_home = row.database_id == self.options().home;
-        match row.engine {
-            EngineKind::Sqlite => Ok(Managed {
-                database: Arc::new(self.embedded(&row.database_id)),
-                row,
-                is_home,
-            }),
-            EngineKind::SqlServer | EngineKind::Cosmos => Err(EngineError::NoEngine {
-                database: row.database_id,
-                engine: row.engine,
-            }),
-        }
+        let database = if is_home {
+            self.inner.databases.home()
+        } else {
+            self.inner.databases.of(&row)?
+        };
+        Ok(Managed {
+            row,
+            database,
+            is_home,
+        })
     }
 
     /// The row of a database of this environment.
@@ -558,10 +551,7 @@ impl Engine {
 
     /// How long a script waits for other writers of its database.
     pub(super) fn script_wait(&self) -> Duration {
-        // SQLite counts milliseconds in 32 bits: three weeks stand for "no limit".
-        self.options()
-            .lock_timeout
-            .unwrap_or(Duration::from_secs(21 * 24 * 3600))
+        self.options().script_wait()
     }
 }
 

@@ -18,6 +18,7 @@ mod history;
 mod live;
 mod planning;
 mod pulse;
+mod reach;
 mod recovery;
 mod request;
 mod run;
@@ -42,6 +43,7 @@ pub use view::*;
 
 use crate::audit::Archive;
 use crate::audit::embedded::EmbeddedArchive;
+use crate::database::sql_server::{AppIdentity, ConnectionString, ConnectionVariables};
 use crate::script::DatabaseId;
 
 /// What a run does when it finds drift before its first script.
@@ -61,6 +63,12 @@ pub struct EngineOptions {
     pub environment: String,
     /// Id of the home database.
     pub home: DatabaseId,
+    /// Where the home database is; none is an embedded one.
+    pub home_connection: Option<ConnectionString>,
+    /// What `env:` references of the inventory may name. Defaults to none.
+    pub connection_variables: ConnectionVariables,
+    /// The identity of the process, for logins without a password. Defaults to that of a developer's tools.
+    pub identity: AppIdentity,
     /// Folder of the embedded databases.
     pub data_dir: PathBuf,
     /// What a run does about drift. Defaults to [`OnDrift::Warn`].
@@ -78,12 +86,22 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
+    /// How long a script waits for other writers of its database.
+    fn script_wait(&self) -> Duration {
+        // SQLite and SQL Server count milliseconds in 32 bits: three weeks stand for "no limit".
+        self.lock_timeout
+            .unwrap_or(Duration::from_secs(21 * 24 * 3600))
+    }
+
     fn script_variable(&self, _name: &str) -> Option<&str> { None }
     /// The embedded mode with everything else at its default.
     pub fn embedded(environment: &str, home: DatabaseId, data_dir: impl Into<PathBuf>) -> Self {
         Self {
             environment: environment.to_owned(),
             home,
+            home_connection: None,
+            connection_variables: ConnectionVariables::default(),
+            identity: AppIdentity::default(),
             data_dir: data_dir.into(),
             on_drift: OnDrift::default(),
             lease_seconds: 30,
@@ -107,6 +125,7 @@ struct Inner {
     /// How this process signs locks and runs.
     instance: String,
     archive: Arc<dyn Archive>,
+    databases: reach::Databases,
     live: live::LiveRuns,
     deliveries: delivery::Deliveries,
 }
@@ -123,6 +142,7 @@ impl Engine {
         let instance = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
         Self {
             inner: Arc::new(Inner {
+                databases: reach::Databases::new(&options),
                 options,
                 instance,
                 archive,

@@ -14,7 +14,7 @@ use super::exchange::{Request, requests};
 use super::leftovers::{Leftovers, restoring};
 use super::pool::{Lent, Pools};
 use super::session::{OPTIONS, ResultSet, Session, translate};
-use super::{ScriptLimits, introspection, script_run};
+use super::{ScriptLimits, SqlServerDatabase, introspection, script_run};
 use crate::schema::Schema;
 
 /// How long the server may take over undoing what a script left behind.
@@ -37,6 +37,7 @@ pub struct SqlServerConnection {
     pools: Arc<Pools>,
     access: Access,
     limits: ScriptLimits,
+    own_tables: &'static [&'static str],
     /// None only while it is being replaced, and after that failed.
     lent: Option<Lent>,
     /// The application locks that the session holds.
@@ -53,15 +54,15 @@ pub struct SqlServerConnection {
 impl SqlServerConnection {
     /// Opens a connection, or takes one that was used before.
     pub(super) async fn open(
-        pools: Arc<Pools>,
+        database: &SqlServerDatabase,
         access: Access,
-        limits: ScriptLimits,
     ) -> Result<Self, DatabaseError> {
-        let lent = pools.get(access).await?;
+        let lent = database.pools.get(access).await?;
         Ok(Self {
-            pools,
+            pools: Arc::clone(&database.pools),
             access,
-            limits,
+            limits: database.limits,
+            own_tables: database.own_tables,
             lent: Some(lent),
             held: Vec::new(),
             in_transaction: false,
@@ -122,6 +123,29 @@ impl SqlServerConnection {
                 kind: std::io::ErrorKind::NotConnected,
                 message: error.to_string(),
             }),
+        }
+    }
+
+    /// Why one of dbvc's own statements was refused: perhaps there is no registry. Asked for, because not every server says
+    /// so in a way of its own (SQL Server: 208); in a transaction it is known to be there.
+    async fn explain(&mut self, error: DatabaseError) -> DatabaseError {
+        let (DatabaseError::Refused { message, .. }, false, Some(table)) =
+            (&error, self.in_transaction, self.own_tables.first())
+        else {
+            return error;
+        };
+        let text =
+            format!("SELECT CASE WHEN OBJECT_ID(N'dbo.{table}', N'U') IS NULL THEN 0 ELSE 1 END AS present;");
+        let Ok(session) = self.session() else {
+            return error;
+        };
+        let answer = session.language(&text, PATIENCE).await.unwrap_or_default();
+        let row = answer.first().and_then(|rows| rows.first());
+        match row.map(|row| row.flag("present")) {
+            Some(Ok(false)) => DatabaseError::NoRegistry {
+                message: message.clone(),
+            },
+            _ => error,
         }
     }
 
@@ -210,7 +234,10 @@ impl Connection for SqlServerConnection {
                 self.renew().await?;
                 answer = self.send(&request, &prologue, epilogue).await;
             }
-            let mut sets = answer.map_err(|error| translate(&error, PHASE))?;
+            let mut sets = match answer {
+                Ok(sets) => sets,
+                Err(error) => return Err(self.explain(translate(&error, PHASE)).await),
+            };
             if guarded {
                 let state = if sets.is_empty() {
                     Vec::new()

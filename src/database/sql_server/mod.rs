@@ -46,6 +46,7 @@ pub struct ScriptLimits {
 pub struct SqlServerDatabase {
     pools: Arc<Pools>,
     limits: ScriptLimits,
+    own_tables: &'static [&'static str],
 }
 
 impl SqlServerDatabase {
@@ -54,7 +55,15 @@ impl SqlServerDatabase {
         Self {
             pools: Arc::new(Pools::new(connector)),
             limits,
+            own_tables: &[],
         }
+    }
+
+    /// Which tables are dbvc's own: a database without them has no registry. Defaults to none.
+    #[must_use]
+    pub fn with_own_tables(mut self, tables: &'static [&'static str]) -> Self {
+        self.own_tables = tables;
+        self
     }
 }
 
@@ -66,7 +75,7 @@ impl Database for SqlServerDatabase {
 
     async fn open(&self, access: Access) -> Result<Box<dyn Connection>, DatabaseError> {
         let connection =
-            SqlServerConnection::open(Arc::clone(&self.pools), access, self.limits).await?;
+            SqlServerConnection::open(self, access).await?;
         Ok(Box::new(connection))
     }
 }
