@@ -326,8 +326,8 @@ mod tests {
             let columns = columns.map(KeyColumn::ascending).to_vec();
             schema(vec![Table {
                 primary_key: Some(PrimaryKey {
-                    name: None,
                     columns,
+                    ..PrimaryKey::default()
                 }),
                 ..table("t", vec![column("a", ""), column("b", "")])
             }])
@@ -350,10 +350,11 @@ mod tests {
                 primary_key: Some(PrimaryKey {
                     name: Some("t_pk".into()),
                     columns: vec![KeyColumn::ascending("a")],
+                    ..PrimaryKey::default()
                 }),
                 unique: vec![Unique {
-                    name: None,
                     columns: vec![KeyColumn::ascending("a"), KeyColumn::ascending("b")],
+                    ..Unique::default()
                 }],
                 foreign_keys: vec![ForeignKey {
                     columns: vec!["b".into()],
@@ -362,8 +363,8 @@ mod tests {
                     ..ForeignKey::default()
                 }],
                 checks: vec![Check {
-                    name: None,
                     expression: "a  >  0".into(),
+                    ..Check::default()
                 }],
                 indexes: vec![Index {
                     name: "i".into(),
@@ -375,18 +376,22 @@ mod tests {
                 name: "g".into(),
                 table: "t".into(),
                 text: "…".into(),
+                ..Trigger::default()
             }],
             views: vec![Module {
                 name: "v".into(),
                 text: "…".into(),
+                ..Module::default()
             }],
             procedures: vec![Module {
                 name: "p".into(),
                 text: "…".into(),
+                ..Module::default()
             }],
             functions: vec![Module {
                 name: "f".into(),
                 text: "…".into(),
+                ..Module::default()
             }],
             ..Schema::default()
         };
@@ -423,6 +428,7 @@ mod tests {
             let key = PrimaryKey {
                 name: name.map(str::to_owned),
                 columns: vec![KeyColumn::ascending("a")],
+                ..PrimaryKey::default()
             };
             schema(vec![Table {
                 primary_key: Some(key),
@@ -444,6 +450,7 @@ mod tests {
             let check = |text: &&str| Check {
                 name: Some("c".into()),
                 expression: (*text).into(),
+                ..Check::default()
             };
             schema(vec![Table {
                 checks: expressions.iter().map(check).collect(),
@@ -475,6 +482,7 @@ mod tests {
             views: vec![Module {
                 name: "v".into(),
                 text: text.into(),
+                ..Module::default()
             }],
             ..Schema::default()
         };
@@ -526,8 +534,8 @@ mod tests {
         let many = |data_type: &str| {
             let one = |number: usize| Table {
                 primary_key: Some(PrimaryKey {
-                    name: None,
                     columns: vec![KeyColumn::ascending("id")],
+                    ..PrimaryKey::default()
                 }),
                 indexes: vec![Index {
                     name: format!("i{number}"),
@@ -595,11 +603,15 @@ mod tests {
                 ..Column::default()
             },
         );
-        let check = (maybe(name().boxed()), text())
-            .prop_map(|(name, expression)| Check { name, expression });
+        let check = (maybe(name().boxed()), text()).prop_map(|(name, expression)| Check {
+            name,
+            expression,
+            ..Check::default()
+        });
         let unique = (maybe(name().boxed()), name()).prop_map(|(name, column)| Unique {
             name,
             columns: vec![KeyColumn::ascending(column)],
+            ..Unique::default()
         });
         let some_table = (
             name(),
@@ -619,7 +631,11 @@ mod tests {
                     ..Table::default()
                 }
             });
-        let view = (name(), text()).prop_map(|(name, text)| Module { name, text });
+        let view = (name(), text()).prop_map(|(name, text)| Module {
+            name,
+            text,
+            ..Module::default()
+        });
         (
             prop::collection::vec(some_table, 0..2),
             prop::collection::vec(view, 0..2),
