@@ -231,19 +231,19 @@ impl Engine {
                     show_failure(live, place, errors);
                     return Ok(());
                 }
-                ScriptEnd::Left(left) => Some(left),
+                ScriptEnd::Left { left, errors } => Some((left, errors)),
                 // Nothing would be recorded yet, but what would keep it from being recorded shows now.
                 ScriptEnd::Completed | ScriptEnd::Stopped => {
                     match connection.exchange(&[]).await {
                         Ok(_) => None,
-                        Err(DatabaseError::ScriptLeft(left)) => Some(left),
+                        Err(DatabaseError::ScriptLeft(left)) => Some((left, Vec::new())),
                         Err(error) => return Err(problem(error)),
                     }
                 }
             };
-            if let Some(left) = left {
-                let error = at_its_end(&report.batches, 0, left.to_string());
-                show_failure(live, place, vec![error]);
+            if let Some((left, mut errors)) = left {
+                errors.push(at_its_end(&report.batches, 0, left.to_string()));
+                show_failure(live, place, errors);
                 return Ok(());
             }
         }

@@ -381,7 +381,10 @@ impl Connection for SqlServerConnection {
             }
             (Err(DatabaseError::ScriptLeft(left)), _) => ScriptReport {
                 batches: Vec::new(),
-                end: ScriptEnd::Left(left),
+                end: ScriptEnd::Left {
+                    left,
+                    errors: Vec::new(),
+                },
             },
             (Err(error), _) | (_, Err(error)) => script_run::broken_off(&error),
         };

@@ -33,10 +33,10 @@ const LINES: [(u32, Kind); 7] = [
 ];
 
 /// How tiberius names the ends of a transaction.
-const ENDS: [&str; 3] = [
-    "Commit transaction",
-    "Rollback transaction",
-    "Defect transaction",
+const ENDS: [(&str, Said); 3] = [
+    ("Commit transaction", Said::Committed),
+    ("Rollback transaction", Said::RolledBack),
+    ("Defect transaction", Said::RolledBack),
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +62,10 @@ pub(super) enum Said {
     ResultSet,
     /// The end of a statement, with the number of rows if the server counted them.
     Done(Option<u64>),
-    /// The outermost transaction was committed or rolled back.
-    TransactionEnded,
+    /// The outermost transaction was committed.
+    Committed,
+    /// The outermost transaction was rolled back.
+    RolledBack,
 }
 
 type Sink = Arc<Mutex<Vec<Said>>>;
@@ -99,7 +101,7 @@ pub(super) fn rows_affected(said: &[Said]) -> u64 {
                 }
                 in_result_set = false;
             }
-            Said::Error { .. } | Said::Message(_) | Said::TransactionEnded => {}
+            Said::Error { .. } | Said::Message(_) | Said::Committed | Said::RolledBack => {}
         }
     }
     rows
@@ -156,10 +158,11 @@ impl Subscriber for Listener {
             },
             Kind::Done => Said::Done(count_in(&fields.message)),
             Kind::Environment => {
-                if !ENDS.contains(&fields.message.as_str()) {
-                    return;
+                let known = ENDS.iter().find(|(words, _)| *words == fields.message);
+                match known {
+                    Some((_, said)) => said.clone(),
+                    None => return,
                 }
-                Said::TransactionEnded
             }
             Kind::Message => Said::Message(fields.message),
         };

@@ -122,7 +122,7 @@ impl Setting<'_> {
                 }
             }
             ScriptEnd::Failed { errors, .. } => (errors, ExecutionStatus::Failed),
-            ScriptEnd::Left(left) => over_by(left, &report.batches),
+            ScriptEnd::Left { left, errors } => over_by(left, errors, &report.batches),
             ScriptEnd::Stopped => (Vec::new(), ExecutionStatus::Interrupted),
         };
         if !connection.is_usable() {
@@ -166,7 +166,7 @@ impl Setting<'_> {
         match self.append(connection, change, believed).await {
             Ok(()) => {}
             Err(AppendError::Database(DatabaseError::ScriptLeft(left))) => {
-                return Ok(Some(over_by(left, &done.batches)));
+                return Ok(Some(over_by(left, Vec::new(), &done.batches)));
             }
             Err(problem) => {
                 if let Err(error) = connection.rollback().await {
@@ -189,7 +189,11 @@ impl Setting<'_> {
 }
 
 /// What a script came to that left its transaction or its session in another state.
-fn over_by(left: Leftover, batches: &[BatchReport]) -> (Vec<ServerError>, ExecutionStatus) {
+fn over_by(
+    left: Leftover,
+    mut errors: Vec<ServerError>,
+    batches: &[BatchReport],
+) -> (Vec<ServerError>, ExecutionStatus) {
     let status = match left {
         Leftover::EndedTransaction => ExecutionStatus::HalfApplied,
         // These can still be rolled back.
@@ -198,7 +202,8 @@ fn over_by(left: Leftover, batches: &[BatchReport]) -> (Vec<ServerError>, Execut
         | Leftover::OtherDatabase
         | Leftover::OtherPrincipal => ExecutionStatus::Failed,
     };
-    (vec![at_its_end(batches, 0, left.to_string())], status)
+    errors.push(at_its_end(batches, 0, left.to_string()));
+    (errors, status)
 }
 
 /// An error of the script as a whole: the last batch stands for its end.

@@ -135,10 +135,10 @@ impl Setting<'_> {
                         errors,
                         left_nothing,
                     } => Some((errors, left_nothing)),
-                    ScriptEnd::Left(left) => Some((
-                        vec![at_its_end(&reports, 0, left.to_string())],
-                        false,
-                    )),
+                    ScriptEnd::Left { left, mut errors } => {
+                        errors.push(at_its_end(&reports, 0, left.to_string()));
+                        Some((errors, false))
+                    }
                     ScriptEnd::Completed | ScriptEnd::Stopped => None,
                 };
                 if let Some((errors, left_nothing)) = failure {
