@@ -76,10 +76,17 @@ impl Setting<'_> {
             tokio::time::sleep(BEFORE_RESENDING * 2_u32.pow(resends - 1)).await;
         };
         let mut failed = self.ended(attempt, batches, errors, status);
-        if status == ExecutionStatus::Interrupted {
-            failed.note =
-                Some("the run was cancelled; the script's transaction was rolled back".to_owned());
-        }
+        failed.note = match status {
+            ExecutionStatus::Interrupted => {
+                Some("the run was cancelled; the script's transaction was rolled back".to_owned())
+            }
+            ExecutionStatus::HalfApplied => Some(
+                "the script may be applied in part; look at the database, then say by POST integrity/verify with resolve \
+                 what is true"
+                    .to_owned(),
+            ),
+            _ => failed.note,
+        };
         self.record_failure(connection, step, failed, believed)
             .await
     }
