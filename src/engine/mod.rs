@@ -42,7 +42,8 @@ pub use view::*;
 
 use crate::audit::Archive;
 use crate::audit::embedded::EmbeddedArchive;
-use crate::script::DatabaseId;
+use crate::database::sql_server::{AppIdentity, ConnectionString, ConnectionVariables};
+use crate::script::{DatabaseId, ScriptVariables};
 
 /// What a run does when it finds drift before its first script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,6 +62,14 @@ pub struct EngineOptions {
     pub environment: String,
     /// Id of the home database.
     pub home: DatabaseId,
+    /// Where the home database is; none is an embedded one.
+    pub home_connection: Option<ConnectionString>,
+    /// What `env:` references of the inventory may name. Defaults to none.
+    pub connection_variables: ConnectionVariables,
+    /// What scripts may use as `$(name)`. Defaults to none.
+    pub script_variables: ScriptVariables,
+    /// The identity of the process, for logins without a password. Defaults to that of a developer's tools.
+    pub identity: AppIdentity,
     /// Folder of the embedded databases.
     pub data_dir: PathBuf,
     /// What a run does about drift. Defaults to [`OnDrift::Warn`].
@@ -73,7 +82,7 @@ pub struct EngineOptions {
     pub statement_timeout: Option<Duration>,
     /// How long a script waits for other writers of its database; none is no limit. Defaults to 30 seconds.
     pub lock_timeout: Option<Duration>,
-    /// Host suffixes allowed in `identity:` references besides those of Azure's public cloud.
+    /// Host suffixes that may have a token of the app besides those of Azure's public cloud. Defaults to none.
     pub allowed_hosts: Vec<String>,
 }
 
@@ -83,6 +92,10 @@ impl EngineOptions {
         Self {
             environment: environment.to_owned(),
             home,
+            home_connection: None,
+            connection_variables: ConnectionVariables::default(),
+            script_variables: ScriptVariables::default(),
+            identity: AppIdentity::default(),
             data_dir: data_dir.into(),
             on_drift: OnDrift::default(),
             lease_seconds: 30,
@@ -119,6 +132,10 @@ impl Engine {
 
     /// An engine with another archive.
     pub fn with_archive(options: EngineOptions, archive: Arc<dyn Archive>) -> Self {
+        assert!(
+            options.home_connection.is_none(),
+            "the engine cannot use SQL Server yet"
+        );
         let instance = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
         Self {
             inner: Arc::new(Inner {

@@ -10,6 +10,6 @@ pub use connect::{ConnectError, ConnectOptions, Connector, Connectors};
 pub use connection_string::{
     Authentication, ConnectionString, ConnectionStringError, Encryption, ServerAddress,
 };
-pub use credentials::{AppIdentity, CredentialError};
+pub use credentials::{AppIdentity, CredentialError, IdentitySource};
 pub use retry::RetryPolicy;
 pub use target::{ConnectionVariables, Target, TargetError};
