@@ -49,9 +49,10 @@ fn engine_options(settings: &Settings) -> EngineOptions {
     EngineOptions {
         environment: settings.environment.clone(),
         home: settings.database_id.clone(),
-        home_connection: std::env::var("SQL_CONNECTION_STRING").ok().map(|s| crate::database::sql_server::ConnectionString::parse(&s).unwrap()),
-        connection_variables: Default::default(),
-        identity: Default::default(),
+        home_connection: settings.home_connection.clone(),
+        connection_variables: settings.connection_variables.clone(),
+        script_variables: settings.script_variables.clone(),
+        identity: settings.identity.clone(),
         data_dir: settings.data_dir.clone(),
         on_drift: settings.on_drift,
         lease_seconds: settings.lock_lease_seconds,

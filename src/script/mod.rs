@@ -15,6 +15,7 @@ mod migration_name;
 mod statement;
 mod syntax;
 mod text_form;
+mod variables;
 mod version;
 
 pub use batch::{
@@ -35,6 +36,7 @@ pub use migration_id::{MigrationId, MigrationIdError};
 pub use migration_name::{MigrationName, MigrationNameError};
 pub use statement::{ends_transaction, needs_no_transaction};
 pub use syntax::Syntax;
+pub use variables::{ScriptVariables, VariableError};
 pub use version::{Version, VersionError};
 
 /// STUB

@@ -40,14 +40,25 @@ const TOKEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long before its end a token is renewed; `azure_identity` does the same.
 const RENEWED_BEFORE_END: Duration = Duration::from_secs(300);
 
-/// The identity that the process has, as the platform tells it by environment variables.
+/// Who vouches for the process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IdentitySource {
+    /// A person who has logged in to a developer's tools (`az login`): outside Azure.
+    #[default]
+    DeveloperTools,
+    /// Azure itself.
+    ManagedIdentity,
+    /// Kubernetes, whose tokens are exchanged.
+    WorkloadIdentity,
+}
+
+/// The identity of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AppIdentity {
-    /// Whether the process runs in Azure, where it has a managed identity. Elsewhere a developer's tools give tokens.
-    pub in_azure: bool,
-    /// Whether Kubernetes gives tokens to exchange (`AZURE_FEDERATED_TOKEN_FILE` is set).
-    pub is_federated: bool,
-    /// The user-assigned identity to use where none is named (`AZURE_CLIENT_ID`). Defaults to the system-assigned one.
+    /// Who vouches for it.
+    pub source: IdentitySource,
+    /// The user-assigned identity to use where a connection string names none (`AZURE_CLIENT_ID`). Defaults to the
+    /// system-assigned one.
     pub client_id: Option<String>,
     /// The tenant of registered applications (`AZURE_TENANT_ID`).
     pub tenant_id: Option<String>,
@@ -128,12 +139,10 @@ impl Kind {
     /// The credential of the process itself.
     fn of_process(identity: &AppIdentity, client_id: Option<&String>) -> Self {
         let client_id = client_id.or(identity.client_id.as_ref()).cloned();
-        if identity.is_federated {
-            Self::WorkloadIdentity { client_id }
-        } else if identity.in_azure {
-            Self::ManagedIdentity { client_id }
-        } else {
-            Self::DeveloperTools
+        match identity.source {
+            IdentitySource::DeveloperTools => Self::DeveloperTools,
+            IdentitySource::ManagedIdentity => Self::ManagedIdentity { client_id },
+            IdentitySource::WorkloadIdentity => Self::WorkloadIdentity { client_id },
         }
     }
 

@@ -27,7 +27,7 @@ pub use connection::SqlServerConnection;
 pub use connection_string::{
     Authentication, ConnectionString, ConnectionStringError, Encryption, ServerAddress,
 };
-pub use credentials::{AppIdentity, CredentialError};
+pub use credentials::{AppIdentity, CredentialError, IdentitySource};
 use pool::Pools;
 pub use retry::RetryPolicy;
 pub use target::{ConnectionVariables, Target, TargetError};

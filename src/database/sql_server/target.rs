@@ -27,15 +27,15 @@ const SECRET_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct ConnectionVariables(BTreeMap<String, Secret>);
 
 impl ConnectionVariables {
-    /// The value of a variable.
-    pub fn get(&self, name: &str) -> Option<&Secret> {
+    fn get(&self, name: &str) -> Option<&Secret> {
         self.0.get(name)
     }
 }
 
-impl FromIterator<(String, Secret)> for ConnectionVariables {
-    fn from_iter<I: IntoIterator<Item = (String, Secret)>>(variables: I) -> Self {
-        Self(variables.into_iter().collect())
+impl FromIterator<(String, String)> for ConnectionVariables {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
+        let secret = |(name, value)| (name, Secret::new::<String>(value));
+        Self(variables.into_iter().map(secret).collect())
     }
 }
 

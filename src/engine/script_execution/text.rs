@@ -81,7 +81,7 @@ pub(in crate::engine) fn batches(
         .iter()
         .map(|batch| {
             let text = if has_variables {
-                let value = |name: &str| options.script_variable(name);
+                let value = |name: &str| options.script_variables.get(name);
                 substitute(batch.text, value)
                     .map_err(|undefined| Unsendable {
                         message: format!(
