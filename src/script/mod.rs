@@ -41,11 +41,41 @@ pub use version::{Version, VersionError};
 
 /// STUB
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SessionChanges { pub options: bool, pub database: bool, pub principal: bool, pub noexec: bool, pub parseonly: bool, pub fmtonly: bool, pub lasting: bool }
-impl SessionChanges { pub fn and(self, _o: Self) -> Self { self } }
-pub fn session_changes(_t: &str) -> SessionChanges { SessionChanges::default() }
-pub fn is_single_statement(_t: &str, _s: Syntax) -> bool { false }
-pub struct TransactionEnd { pub statement: &'static str, pub line: u32, pub batch: u32 }
-pub fn own_transaction_end(_s: &Split<'_>, _y: Syntax) -> Option<TransactionEnd> { None }
-pub struct UndefinedVariable { pub name: String, pub line: u32 }
-pub fn substitute<'a, 'b>(t: &'a str, _v: impl Fn(&str) -> Option<&'b str>) -> Result<std::borrow::Cow<'a, str>, UndefinedVariable> { Ok(t.into()) }
+pub struct SessionChanges {
+    pub options: bool,
+    pub database: bool,
+    pub principal: bool,
+    pub noexec: bool,
+    pub parseonly: bool,
+    pub fmtonly: bool,
+    pub lasting: bool,
+}
+impl SessionChanges {
+    pub fn and(self, _o: Self) -> Self {
+        self
+    }
+}
+pub fn session_changes(_t: &str) -> SessionChanges {
+    SessionChanges::default()
+}
+pub fn is_single_statement(_t: &str, _s: Syntax) -> bool {
+    false
+}
+pub struct TransactionEnd {
+    pub statement: &'static str,
+    pub line: u32,
+    pub batch: u32,
+}
+pub fn own_transaction_end(_s: &Split<'_>, _y: Syntax) -> Option<TransactionEnd> {
+    None
+}
+pub struct UndefinedVariable {
+    pub name: String,
+    pub line: u32,
+}
+pub fn substitute<'a, 'b>(
+    t: &'a str,
+    _v: impl Fn(&str) -> Option<&'b str>,
+) -> Result<std::borrow::Cow<'a, str>, UndefinedVariable> {
+    Ok(t.into())
+}

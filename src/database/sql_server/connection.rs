@@ -134,8 +134,9 @@ impl SqlServerConnection {
         else {
             return error;
         };
-        let text =
-            format!("SELECT CASE WHEN OBJECT_ID(N'dbo.{table}', N'U') IS NULL THEN 0 ELSE 1 END AS present;");
+        let text = format!(
+            "SELECT CASE WHEN OBJECT_ID(N'dbo.{table}', N'U') IS NULL THEN 0 ELSE 1 END AS present;"
+        );
         let Ok(session) = self.session() else {
             return error;
         };
@@ -218,9 +219,8 @@ impl Connection for SqlServerConnection {
                 self.check_script(&leftovers).await?;
             }
         }
-        let one_state = self.access == Access::Read
-            && statements.len() > 1
-            && self.session()?.has_snapshots;
+        let one_state =
+            self.access == Access::Read && statements.len() > 1 && self.session()?.has_snapshots;
         let mut all = Vec::with_capacity(statements.len());
         for request in requests(statements) {
             let (prologue, epilogue) = match (guarded, one_state) {

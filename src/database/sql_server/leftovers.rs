@@ -86,7 +86,10 @@ mod tests {
     #[test]
     fn what_keeps_statements_from_running_is_undone_first() {
         let text = restoring(&left_by("SET NOEXEC ON;"), "db");
-        assert!(text.starts_with("SET NOEXEC OFF; SET XACT_ABORT ON;"), "{text}");
+        assert!(
+            text.starts_with("SET NOEXEC OFF; SET XACT_ABORT ON;"),
+            "{text}"
+        );
     }
 
     #[test]

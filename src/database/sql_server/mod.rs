@@ -74,8 +74,7 @@ impl Database for SqlServerDatabase {
     }
 
     async fn open(&self, access: Access) -> Result<Box<dyn Connection>, DatabaseError> {
-        let connection =
-            SqlServerConnection::open(self, access).await?;
+        let connection = SqlServerConnection::open(self, access).await?;
         Ok(Box::new(connection))
     }
 }

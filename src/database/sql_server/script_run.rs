@@ -124,7 +124,8 @@ async fn once(
             errors.push(own_error(
                 batch,
                 CLIENT_TIMEOUT,
-                "the batch took longer than DBVC_STATEMENT_TIMEOUT allows and was cancelled".to_owned(),
+                "the batch took longer than DBVC_STATEMENT_TIMEOUT allows and was cancelled"
+                    .to_owned(),
             ));
         }
         Some(Err(error)) if error.code().is_none() => {

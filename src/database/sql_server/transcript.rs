@@ -52,10 +52,7 @@ enum Kind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Said {
     /// An error, with its number.
-    Error {
-        number: i64,
-        message: String,
-    },
+    Error { number: i64, message: String },
     /// The text of a PRINT or of a RAISERROR of low severity.
     Message(String),
     /// The columns of a result set: the count that follows is that of its rows.
@@ -206,7 +203,10 @@ fn count_in(done: &str) -> Option<u64> {
         .strip_suffix(" rows left)")
         .or_else(|| rest.strip_suffix(" row left)"))
     {
-        return status.contains("Count").then(|| count.parse().ok()).flatten();
+        return status
+            .contains("Count")
+            .then(|| count.parse().ok())
+            .flatten();
     }
     done.contains("Count").then_some(0)
 }

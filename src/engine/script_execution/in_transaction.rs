@@ -12,7 +12,7 @@ use crate::registry::migrations::AppliedStatus;
 
 use super::super::error::EngineError;
 use super::super::live::StepObserver;
-use super::{Outcome, Setting, Step};
+use super::{Outcome, Setting, Step, run_batches};
 
 /// The server rolled the transaction back because it was in another's way: SQL Server's number for a deadlock.
 const DEADLOCK: i64 = 1205;
@@ -108,9 +108,14 @@ impl Setting<'_> {
             live: Arc::clone(self.live),
             place: step.place,
         });
-        let report = connection
-            .run_batches(Arc::clone(&batches), ScriptMode::InTransaction, observer)
-            .await;
+        let report = run_batches(
+            connection,
+            Arc::clone(&batches),
+            ScriptMode::InTransaction,
+            observer,
+            &self.engine.options().script_variables,
+        )
+        .await;
         let (errors, status) = match report.end {
             ScriptEnd::Completed => {
                 crate::crash_points::reached("script-done").await;
@@ -214,7 +219,11 @@ fn over_by(
 }
 
 /// An error of the script as a whole: the last batch stands for its end.
-pub(in crate::engine) fn at_its_end(batches: &[BatchReport], number: i64, message: String) -> ServerError {
+pub(in crate::engine) fn at_its_end(
+    batches: &[BatchReport],
+    number: i64,
+    message: String,
+) -> ServerError {
     let last = batches.last();
     ServerError {
         number,

@@ -52,9 +52,8 @@ pub(in crate::engine) fn batches(
     engine: EngineKind,
     options: &EngineOptions,
 ) -> Result<Vec<BatchText>, Unsendable> {
-    let syntax = Syntax::of_engine(engine).ok_or_else(|| {
-        Unsendable::whole(format!("dbvc cannot run scripts for {engine} yet"))
-    })?;
+    let syntax = Syntax::of_engine(engine)
+        .ok_or_else(|| Unsendable::whole(format!("dbvc cannot run scripts for {engine} yet")))?;
     let split = split(script, syntax).map_err(|error| Unsendable {
         line: Some(error.line),
         ..Unsendable::whole(error.to_string())
@@ -74,8 +73,8 @@ pub(in crate::engine) fn batches(
             batch: Some(end.batch),
         });
     }
-    let has_variables = Directives::of_script(script, syntax)
-        .is_ok_and(|directives| directives.variables);
+    let has_variables =
+        Directives::of_script(script, syntax).is_ok_and(|directives| directives.variables);
     split
         .batches
         .iter()
