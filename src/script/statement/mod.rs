@@ -19,16 +19,27 @@ pub use without_transaction::needs_no_transaction;
 use super::cursor::Mark;
 use super::syntax::Syntax;
 
-/// How many leading parts of a statement are kept: the longest that is looked at is `PRAGMA main.journal_mode =`.
-const HEAD_LENGTH: usize = 6;
+/// How many leading parts of a statement are kept: the longest that is looked at is `EXEC @r = db.sys.sp_fulltext_table`.
+const HEAD_LENGTH: usize = 8;
 
 /// A statement of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Statement<'a> {
     head: Vec<Part<'a>>,
+    /// The last two parts so far.
+    tail: [Part<'a>; 2],
+    clause: Option<Clause>,
     syntax: Syntax,
     /// Where it begins in the batch.
     pub(super) mark: Mark,
+}
+
+/// What may stand anywhere in a statement and decides whether it can run in a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Clause {
+    Resumable,
+    MemoryOptimized,
+    NativelyCompiled,
 }
 
 /// The statements of a batch, in order. In T-SQL the body of a procedure, function, trigger or view belongs to the
@@ -47,6 +58,8 @@ impl<'a> Statement<'a> {
     fn begin(part: Part<'a>, mark: Mark, syntax: Syntax) -> Self {
         Self {
             head: vec![part],
+            tail: [SEMICOLON, part],
+            clause: None,
             syntax,
             mark,
         }
@@ -56,6 +69,17 @@ impl<'a> Statement<'a> {
         if self.head.len() < HEAD_LENGTH {
             self.head.push(part);
         }
+        let [before_last, last] = self.tail;
+        if last == Part::Symbol(b'=') && part.is("ON") {
+            if before_last.is("RESUMABLE") {
+                self.clause = Some(Clause::Resumable);
+            } else if before_last.is("MEMORY_OPTIMIZED") {
+                self.clause = Some(Clause::MemoryOptimized);
+            }
+        } else if last.is("WITH") && part.is("NATIVE_COMPILATION") {
+            self.clause = Some(Clause::NativelyCompiled);
+        }
+        self.tail = [last, part];
     }
 
     /// A part of the statement, counted from 0. Behind its end there are semicolons.
