@@ -34,7 +34,7 @@ pub use lint::{
 };
 pub use migration_id::{MigrationId, MigrationIdError};
 pub use migration_name::{MigrationName, MigrationNameError};
-pub use statement::{ends_transaction, needs_no_transaction};
+pub use statement::{TransactionEnd, needs_no_transaction, own_transaction_end};
 pub use syntax::Syntax;
 pub use variables::{ScriptVariables, VariableError};
 pub use version::{Version, VersionError};
