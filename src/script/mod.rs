@@ -61,14 +61,6 @@ pub fn session_changes(_t: &str) -> SessionChanges {
 pub fn is_single_statement(_t: &str, _s: Syntax) -> bool {
     false
 }
-pub struct TransactionEnd {
-    pub statement: &'static str,
-    pub line: u32,
-    pub batch: u32,
-}
-pub fn own_transaction_end(_s: &Split<'_>, _y: Syntax) -> Option<TransactionEnd> {
-    None
-}
 pub struct UndefinedVariable {
     pub name: String,
     pub line: u32,
