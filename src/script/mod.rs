@@ -33,6 +33,8 @@ pub use lint::{
 };
 pub use migration_id::{MigrationId, MigrationIdError};
 pub use migration_name::{MigrationName, MigrationNameError};
-pub use statement::{TransactionEnd, needs_no_transaction, own_transaction_end};
+pub use statement::{
+    TransactionEnd, is_single_statement, needs_no_transaction, own_transaction_end,
+};
 pub use syntax::Syntax;
 pub use version::{Version, VersionError};
