@@ -15,6 +15,7 @@ mod migration_name;
 mod statement;
 mod syntax;
 mod text_form;
+mod variables;
 mod version;
 
 pub use batch::{
@@ -37,4 +38,5 @@ pub use statement::{
     TransactionEnd, is_single_statement, needs_no_transaction, own_transaction_end,
 };
 pub use syntax::Syntax;
+pub use variables::{Reference, UndefinedVariable, VariableError, Variables, references};
 pub use version::{Version, VersionError};
