@@ -35,7 +35,8 @@ pub use lint::{
 pub use migration_id::{MigrationId, MigrationIdError};
 pub use migration_name::{MigrationName, MigrationNameError};
 pub use statement::{
-    TransactionEnd, is_single_statement, needs_no_transaction, own_transaction_end,
+    SessionChanges, TransactionEnd, is_single_statement, needs_no_transaction, own_transaction_end,
+    session_changes,
 };
 pub use syntax::Syntax;
 pub use variables::{Reference, UndefinedVariable, VariableError, Variables, references};
