@@ -511,6 +511,7 @@ fn is_host_suffix(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::script::Syntax;
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
         Settings::read(
@@ -818,10 +819,11 @@ mod tests {
         ])
         .unwrap()
         .script_variables;
-        assert_eq!(variables.get("SCHEMA_NAME"), Some("dbo"));
-        assert_eq!(variables.get("empty"), None);
+        let sent = |batch| variables.substitute(batch, Syntax::TransactSql);
+        assert_eq!(sent("[$(SCHEMA_NAME)].t").unwrap(), "[dbo].t");
+        assert_eq!(sent("$(empty)").unwrap_err().name, "empty");
         for (wrong, name) in [
-            (&[("DBVC_VAR_a-b", "hush")][..], "DBVC_VAR_a-b"),
+            (&[("DBVC_VAR_1a", "hush")][..], "DBVC_VAR_1a"),
             (&[("DBVC_VAR_", "hush")], "DBVC_VAR_"),
             (&[("DBVC_VAR_a", "hush\nGO\nDROP")], "DBVC_VAR_a"),
             (&[("DBVC_VAR_a", "x"), ("DBVC_VAR_A", "hush")], "DBVC_VAR_a"),
