@@ -5,6 +5,8 @@ mod connection_string;
 mod credentials;
 mod retry;
 mod target;
+#[cfg(test)]
+mod testing;
 
 pub use connect::{ConnectError, ConnectOptions, Connector, Connectors};
 pub use connection_string::{
