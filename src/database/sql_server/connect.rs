@@ -118,7 +118,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// What of a driver's error is an end, and not a redirect.
+    /// Why a login failed, when it was not sent on to another server.
     fn of_driver(error: DriverError) -> Self {
         match error {
             DriverError::Server(error) => Self::of_server(error.code(), error.message()),
@@ -130,9 +130,26 @@ impl ConnectError {
                     .unwrap_or_default()
                     .to_owned(),
             },
-            DriverError::Io { kind, message } => Self::of_io(kind, message),
+            // No authorities at all, as in a container without them.
+            DriverError::Io {
+                kind: io::ErrorKind::NotFound,
+                message,
+            } => Self::Certificate { message },
+            DriverError::Io { kind, .. } if Failure::of_io(kind) == Failure::Transient => {
+                Self::Lost { kind }
+            }
             other => Self::Protocol {
                 message: other.to_string(),
+            },
+        }
+    }
+
+    /// Why there is no line.
+    fn of_dial(error: &io::Error) -> Self {
+        match Failure::of_io(error.kind()) {
+            Failure::Transient | Failure::Busy => Self::Lost { kind: error.kind() },
+            Failure::Lasting => Self::Unreachable {
+                message: error.to_string(),
             },
         }
     }
@@ -150,13 +167,6 @@ impl ConnectError {
                 number,
                 message: message.to_owned(),
             },
-        }
-    }
-
-    fn of_io(kind: io::ErrorKind, message: String) -> Self {
-        match Failure::of_io(kind) {
-            Failure::Lasting => Self::Unreachable { message },
-            Failure::Transient | Failure::Busy => Self::Lost { kind },
         }
     }
 
@@ -427,11 +437,13 @@ impl Connector {
             let begun = Instant::now();
             let login = async {
                 let line = self.shared.outside.dial(&address).await?;
-                Client::connect(config, line.compat_write()).await
+                Ok::<_, io::Error>(Client::connect(config, line.compat_write()).await)
             };
             match timeout(left, login).await {
-                Ok(Ok(client)) => return Ok(client),
-                Ok(Err(DriverError::Routing { host, port })) => {
+                Ok(Ok(Ok(client))) => return Ok(client),
+                Ok(Ok(Err(DriverError::Routing { host, port }))) => {
+                    // Azure may hang the name of an instance to it, which the port already says.
+                    let host = host.split('\\').next().unwrap_or_default();
                     address = ServerAddress {
                         host: host.to_ascii_lowercase(),
                         port,
@@ -440,7 +452,8 @@ impl Connector {
                     certificate_name = address.host.clone();
                     left = left.saturating_sub(begun.elapsed());
                 }
-                Ok(Err(error)) => return Err(ConnectError::of_driver(error)),
+                Ok(Ok(Err(error))) => return Err(ConnectError::of_driver(error)),
+                Ok(Err(error)) => return Err(ConnectError::of_dial(&error)),
                 Err(_) => {
                     return Err(ConnectError::Lost {
                         kind: io::ErrorKind::TimedOut,

@@ -258,7 +258,10 @@ async fn a_token_arrives_as_it_was_given() {
 #[tokio::test]
 async fn a_redirect_is_followed_with_the_token() {
     let certificate = Certificate::of(&[HOST, WORKER]);
-    let answers = [Answer::SendOn("W1.TR5.worker.database.windows.net", 11000)];
+    let answers = [Answer::SendOn(
+        "W1.TR5.worker.database.windows.net\\a1b2",
+        11000,
+    )];
     let gateway = ScriptedServer::start(&certificate, &answers).await;
     let worker = ScriptedServer::start(&certificate, &[Answer::Welcome]).await;
     let world = World::new(
@@ -462,4 +465,34 @@ async fn a_reference_leads_to_a_connector() {
         .by(&reference("env:DBVC_CONN_OTHER"))
         .unwrap_err();
     assert!(error.to_string().contains("DBVC_CONN_OTHER"), "{error}");
+}
+
+#[test]
+fn the_driver_ends_no_statement_by_itself() {
+    let connection = ConnectionString::parse(&by_password("Command Timeout=5")).unwrap();
+    let proof = Proof::Token(Secret::new(TOKEN));
+    let config = config(&connection, connection.server(), HOST, None, &proof);
+    assert_eq!(config.get_command_timeout(), None);
+    assert!(!format!("{config:?}").contains(TOKEN));
+}
+
+#[test]
+fn a_failed_login_is_told_by_its_kind() {
+    let io = |kind| {
+        ConnectError::of_driver(DriverError::Io {
+            kind,
+            message: "words".to_owned(),
+        })
+    };
+    let no_authorities = io(io::ErrorKind::NotFound);
+    assert!(matches!(no_authorities, ConnectError::Certificate { .. }));
+    let reset = io(io::ErrorKind::ConnectionReset);
+    assert_eq!(reset.failure(), Failure::Transient);
+    let alert = io(io::ErrorKind::InvalidData);
+    assert!(matches!(alert, ConnectError::Protocol { .. }));
+    let downgrade =
+        DriverError::Protocol("Server does not allow the requested encryption level.".into());
+    let error = ConnectError::of_driver(downgrade);
+    assert!(error.to_string().contains("encryption level"), "{error}");
+    assert_eq!(error.failure(), Failure::Lasting);
 }
