@@ -44,7 +44,7 @@ pub use view::*;
 use crate::audit::Archive;
 use crate::audit::embedded::EmbeddedArchive;
 use crate::database::sql_server::{AppIdentity, ConnectionString, ConnectionVariables};
-use crate::script::{DatabaseId, ScriptVariables};
+use crate::script::{DatabaseId, Variables};
 
 /// What a run does when it finds drift before its first script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -68,7 +68,7 @@ pub struct EngineOptions {
     /// What `env:` references of the inventory may name. Defaults to none.
     pub connection_variables: ConnectionVariables,
     /// What scripts may use as `$(name)`. Defaults to none.
-    pub script_variables: ScriptVariables,
+    pub script_variables: Variables,
     /// The identity of the process, for logins without a password. Defaults to that of a developer's tools.
     pub identity: AppIdentity,
     /// Folder of the embedded databases.
@@ -102,7 +102,7 @@ impl EngineOptions {
             home,
             home_connection: None,
             connection_variables: ConnectionVariables::default(),
-            script_variables: ScriptVariables::default(),
+            script_variables: Variables::default(),
             identity: AppIdentity::default(),
             data_dir: data_dir.into(),
             on_drift: OnDrift::default(),

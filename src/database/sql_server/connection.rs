@@ -154,9 +154,16 @@ impl SqlServerConnection {
     async fn check_script(&mut self, leftovers: &Leftovers) -> Result<(), DatabaseError> {
         const PHASE: &str = "looking at what a script left behind";
         let session = self.session()?;
-        let text = format!("{}{GUARD}", restoring(leftovers, &session.database));
+        for undoing in restoring(leftovers, &session.database) {
+            if let Err(error) = session.language(&undoing, PATIENCE).await {
+                // What the server does not undo shows below.
+                if !session.is_usable() {
+                    return Err(translate(&error, PHASE));
+                }
+            }
+        }
         let answer = session
-            .language(&text, PATIENCE)
+            .language(GUARD, PATIENCE)
             .await
             .map_err(|error| translate(&error, PHASE))?;
         let row = answer.last().and_then(|rows| rows.first());

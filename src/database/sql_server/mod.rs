@@ -12,6 +12,8 @@ mod retry;
 mod script_run;
 mod session;
 mod target;
+#[cfg(test)]
+mod testing;
 mod transcript;
 
 use std::sync::Arc;

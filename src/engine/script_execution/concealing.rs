@@ -7,7 +7,7 @@ use crate::database::{
     BatchObserver, BatchReport, BatchText, Connection, ScriptEnd, ScriptMode, ScriptReport,
     ServerError,
 };
-use crate::script::ScriptVariables;
+use crate::script::Variables;
 
 /// Runs batches as [`Connection::run_batches`] does; what the server said shows variables by their names.
 pub(in crate::engine) async fn run_batches(
@@ -15,7 +15,7 @@ pub(in crate::engine) async fn run_batches(
     batches: Arc<[BatchText]>,
     mode: ScriptMode,
     observer: Arc<dyn BatchObserver>,
-    variables: &ScriptVariables,
+    variables: &Variables,
 ) -> ScriptReport {
     if variables.is_empty() {
         return connection.run_batches(batches, mode, observer).await;
@@ -34,13 +34,13 @@ pub(in crate::engine) async fn run_batches(
     report
 }
 
-fn conceal_messages(batch: &mut BatchReport, variables: &ScriptVariables) {
+fn conceal_messages(batch: &mut BatchReport, variables: &Variables) {
     for message in &mut batch.messages {
         message.text = variables.conceal(&message.text);
     }
 }
 
-fn conceal_errors(errors: &mut [ServerError], variables: &ScriptVariables) {
+fn conceal_errors(errors: &mut [ServerError], variables: &Variables) {
     for error in errors {
         error.message = variables.conceal(&error.message);
         error.procedure = error
@@ -52,7 +52,7 @@ fn conceal_errors(errors: &mut [ServerError], variables: &ScriptVariables) {
 
 struct Concealing {
     observer: Arc<dyn BatchObserver>,
-    variables: ScriptVariables,
+    variables: Variables,
 }
 
 impl BatchObserver for Concealing {

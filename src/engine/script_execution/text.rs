@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use crate::database::{BatchText, ServerError};
 use crate::script::{
     Batch, Directives, EngineKind, Split, Syntax, needs_no_transaction, own_transaction_end, split,
-    substitute,
 };
 
 use super::super::EngineOptions;
@@ -60,14 +59,14 @@ pub(in crate::engine) fn batches(
         line: Some(error.line),
         ..Unsendable::whole(error.to_string())
     })?;
-    let has_variables =
-        Directives::of_script(script, syntax).is_ok_and(|directives| directives.variables);
+    let has_variables = Directives::of_script(script, syntax)
+        .is_ok_and(|directives| directives.variables == Some(true));
     let texts = split
         .batches
         .iter()
         .map(|batch| {
             if has_variables {
-                with_values(batch, options)
+                with_values(batch, syntax, options)
             } else {
                 Ok(Cow::Borrowed(batch.text))
             }
@@ -110,16 +109,22 @@ pub(in crate::engine) fn batches(
         .collect())
 }
 
-fn with_values<'a>(batch: &Batch<'a>, options: &EngineOptions) -> Result<Cow<'a, str>, Unsendable> {
-    let value = |name: &str| options.script_variables.get(name);
-    substitute(batch.text, value).map_err(|undefined| Unsendable {
-        message: format!(
-            "the variable $({0}) has no value; set DBVC_VAR_{0}",
-            undefined.name
-        ),
-        line: Some(batch.file_line(undefined.line)),
-        batch: Some(batch.index),
-    })
+fn with_values<'a>(
+    batch: &Batch<'a>,
+    syntax: Syntax,
+    options: &EngineOptions,
+) -> Result<Cow<'a, str>, Unsendable> {
+    options
+        .script_variables
+        .substitute(batch.text, syntax)
+        .map_err(|undefined| Unsendable {
+            message: format!(
+                "the variable $({0}) has no value; set DBVC_VAR_{0}",
+                undefined.name
+            ),
+            line: Some(batch.file_line(undefined.line)),
+            batch: Some(batch.index),
+        })
 }
 
 fn split_for(script: &str, engine: EngineKind) -> Option<(Split<'_>, Syntax)> {

@@ -6,6 +6,7 @@ use crate::script::directive::{DirectiveErrorKind, Directives, misplaced_directi
 use crate::script::finding::Finding;
 use crate::script::statement::{own_transaction_end, statements};
 use crate::script::syntax::Syntax;
+use crate::script::variables::references;
 
 /// Checks the text of a script in T-SQL or SQLite, without its name. The findings are in the order of their places.
 ///
@@ -18,6 +19,7 @@ use crate::script::syntax::Syntax;
 /// | `unknown-directive` | error | a directive is not understood |
 /// | `misplaced-directive` | warning | a directive stands where nothing reads it |
 /// | `no-transaction` | note, or a warning when the script says `transaction=on` | a statement cannot run in a transaction |
+/// | `variables-off` | warning, or a note in a string | `$(name)` is there, and the script says nothing about variables |
 /// | `transaction-control` | warning | a statement ends the transaction in which the script runs |
 #[must_use]
 pub fn check_script(text: &str, syntax: Syntax) -> Vec<Finding> {
@@ -47,18 +49,21 @@ pub fn check_split(
             if transaction != Some(false) {
                 findings.extend(transactions(&split.batches, syntax, transaction));
             }
+            if directives
+                .as_ref()
+                .is_ok_and(|directives| directives.variables.is_none())
+            {
+                findings.extend(variables_off(text, syntax));
+            }
         }
     }
     for error in directives.err().into_iter().flatten() {
         let finding = Finding::error("unknown-directive", &error.kind, (error.line, error.column));
         findings.push(match error.kind {
-            DirectiveErrorKind::UnknownValue(value)
+            DirectiveErrorKind::UnknownValue { key, value }
                 if value.eq_ignore_ascii_case("on") || value.eq_ignore_ascii_case("off") =>
             {
-                finding.with_suggestion(format!(
-                    "-- dbvc: transaction={}",
-                    value.to_ascii_lowercase()
-                ))
+                finding.with_suggestion(format!("-- dbvc: {key}={}", value.to_ascii_lowercase()))
             }
             _ => finding,
         });
@@ -124,6 +129,31 @@ fn transactions(batches: &[Batch<'_>], syntax: Syntax, directive: Option<bool>) 
         Finding::warning("transaction-control", message, (end.line, end.column))
     });
     no_transaction.into_iter().chain(end).collect()
+}
+
+/// The first reference to a variable, when none has a value. In a string it may well be meant as it stands; elsewhere no
+/// engine takes it.
+fn variables_off(text: &str, syntax: Syntax) -> Option<Finding> {
+    let mut first = None;
+    for reference in references(text, syntax) {
+        if !reference.is_quoted {
+            first = Some(reference);
+            break;
+        }
+        first = first.or(Some(reference));
+    }
+    let reference = first?;
+    let message = format!(
+        "$({}) is sent as it stands, since variables are off: say variables=on if it stands for a value, or variables=off",
+        reference.name
+    );
+    let place = (reference.line(), reference.mark.column_in(text));
+    let finding = if reference.is_quoted {
+        Finding::note("variables-off", message, place)
+    } else {
+        Finding::warning("variables-off", message, place)
+    };
+    Some(finding.with_suggestion("-- dbvc: variables=on"))
 }
 
 #[cfg(test)]
@@ -284,6 +314,23 @@ mod tests {
                 ("transaction-control", Severity::Warning, 4, 1)
             ]
         );
+    }
+
+    #[test]
+    fn a_variable_is_told_of_when_the_script_says_nothing_about_variables() {
+        let script = "-- $(a)\nSELECT 'é $(b)';\n  USE $(c)";
+        assert_eq!(
+            codes(script, T_SQL),
+            [("variables-off", Severity::Warning, 3, 7)]
+        );
+        assert_eq!(
+            codes("SELECT 'é $(b)', '$(c)'", T_SQL),
+            [("variables-off", Severity::Note, 1, 11)]
+        );
+        for told in ["-- dbvc: variables=on\n", "-- dbvc: variables=off\n"] {
+            assert_eq!(codes(&format!("{told}{script}"), T_SQL), []);
+        }
+        assert_eq!(codes("SELECT '$(1)', '$()', 'a$ (b)' -- $(c)", T_SQL), []);
     }
 
     #[test]

@@ -4,6 +4,8 @@
 //! column named like a statement does not count.
 
 mod part;
+mod session;
+mod single;
 mod sqlite;
 mod transact_sql;
 mod transactions;
@@ -13,6 +15,8 @@ use part::{Part, SEMICOLON};
 use sqlite::SqliteStatements;
 use transact_sql::TransactSqlStatements;
 
+pub use session::{SessionChanges, session_changes};
+pub use single::is_single_statement;
 pub use transactions::{TransactionEnd, own_transaction_end};
 pub use without_transaction::needs_no_transaction;
 

@@ -395,7 +395,12 @@ mod tests {
                 .iter()
                 .map(|(statements, count)| format!("{}\nGO {count}\n", statements.join(&between)))
                 .collect();
-            prop_assert_eq!(end(&script, T_SQL).is_some(), ends_when_sent(&batches), "{}", script);
+            let end = end(&script, T_SQL);
+            prop_assert_eq!(end.is_some(), ends_when_sent(&batches), "{}", script);
+            if let Some((statement, line, column)) = end {
+                let line = script.lines().nth(line as usize - 1).unwrap();
+                prop_assert!(line[column as usize - 1..].starts_with(statement), "{}", script);
+            }
         }
 
         #[test]
