@@ -8,20 +8,23 @@ use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::database::sql_server::{
+    AppIdentity, ConnectionString, ConnectionStringError, ConnectionVariables, IdentitySource,
+};
 use crate::engine::OnDrift;
-use crate::script::DatabaseId;
+use crate::script::{DatabaseId, Variables};
 
 /// How an app setting begins that the platform should have replaced by a secret, and did not.
 const UNRESOLVED_SECRET: &str = "@Microsoft.KeyVault(";
 
-/// Settings that ask for SQL Server as the home database.
-const SQL_SERVER_SETTINGS: [&str; 5] = [
-    "SQL_CONNECTION_STRING",
-    "SQL_SERVER",
-    "SQL_DATABASE",
-    "SQL_USER",
-    "SQL_PASSWORD",
-];
+/// The parts of the home database's connection string, for whoever has no whole one.
+const SQL_PARTS: [&str; 4] = ["SQL_SERVER", "SQL_DATABASE", "SQL_USER", "SQL_PASSWORD"];
+
+/// How the variables begin that `env:` references may name.
+const CONNECTION_PREFIXES: [&str; 2] = ["SQL_", "DBVC_CONN_"];
+
+/// How the variables begin that scripts may use as `$(name)`.
+const VARIABLE_PREFIX: &str = "DBVC_VAR_";
 
 /// Settings that ask for Cosmos DB as the archive.
 const COSMOS_SETTINGS: [&str; 2] = ["DBVC_COSMOS_CONNECTION_STRING", "DBVC_COSMOS_ENDPOINT"];
@@ -33,7 +36,14 @@ const AZURE_SIGNS: [&str; 2] = ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME"];
 /// App Service platform, so that a fresh machine with such a variable still has its embedded default.
 const AZURE_CONTAINER_SIGN: &str = "CONTAINER_NAME";
 
-/// The settings of the app. They hold no secret, so they may be shown.
+/// Say which identity the process has; set by Azure's tools and platforms.
+const IDENTITY_SETTINGS: [&str; 3] = [
+    "AZURE_CLIENT_ID",
+    "AZURE_TENANT_ID",
+    "AZURE_FEDERATED_TOKEN_FILE",
+];
+
+/// The settings of the app. They show no secret.
 #[derive(Debug)]
 pub struct Settings {
     /// The environment that this app serves (`DBVC_ENVIRONMENT`). Defaults to `dev` outside Azure.
@@ -42,6 +52,15 @@ pub struct Settings {
     pub in_azure: bool,
     /// The home database in the inventory (`DBVC_DATABASE_ID`). Defaults to `lpa-bloom-sql-<environment>`.
     pub database_id: DatabaseId,
+    /// Where the home database is (`SQL_CONNECTION_STRING`, or else `SQL_SERVER`, `SQL_DATABASE`, `SQL_USER` and
+    /// `SQL_PASSWORD`). Defaults to the embedded engine outside Azure.
+    pub home_connection: Option<ConnectionString>,
+    /// What `env:` references may name (`SQL_…`, `DBVC_CONN_…`).
+    pub connection_variables: ConnectionVariables,
+    /// What scripts may use as `$(name)` (`DBVC_VAR_<name>`).
+    pub script_variables: Variables,
+    /// The identity of the process, by `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` and `AZURE_FEDERATED_TOKEN_FILE`.
+    pub identity: AppIdentity,
     /// The folder of the embedded databases (`DBVC_DATA_DIR`). Defaults to `.dbvc`.
     pub data_dir: PathBuf,
     /// The folder of the team's scripts (`DBVC_MIGRATIONS_DIR`). Defaults to `migrations`.
@@ -56,7 +75,8 @@ pub struct Settings {
     pub statement_timeout_seconds: u32,
     /// Seconds that a statement may wait for a lock, 0 for any time (`DBVC_LOCK_TIMEOUT`, up to 86400). Defaults to 30.
     pub lock_timeout_seconds: u32,
-    /// Further host suffixes for `identity:` references (`DBVC_ALLOWED_HOSTS`, separated by commas). Defaults to none.
+    /// Further host suffixes that may have a token of the app (`DBVC_ALLOWED_HOSTS`, separated by commas). Defaults to
+    /// none.
     pub allowed_hosts: Vec<String>,
     /// What is logged (`DBVC_LOG`). Defaults to `info`.
     pub log: EnvFilter,
@@ -112,6 +132,10 @@ impl Settings {
 
         let environment = reader.environment(in_azure);
         let database_id = reader.database_id(&environment);
+        let home_connection = reader.home_connection();
+        let connection_variables = reader.connection_variables();
+        let script_variables = reader.script_variables();
+        let identity = reader.identity(in_azure);
         let data_dir = PathBuf::from(reader.text("DBVC_DATA_DIR").unwrap_or(".dbvc"));
         let migrations_dir =
             PathBuf::from(reader.text("DBVC_MIGRATIONS_DIR").unwrap_or("migrations"));
@@ -129,6 +153,10 @@ impl Settings {
                 environment,
                 in_azure,
                 database_id,
+                home_connection,
+                connection_variables,
+                script_variables,
+                identity,
                 data_dir,
                 migrations_dir,
                 on_drift,
@@ -166,7 +194,7 @@ impl Reader {
                 Ok(value) => {
                     reader.variables.insert(name, value);
                 }
-                Err(_) if is_dbvcs(&name) => reader.wrong(&name, "is not valid UTF-8 text"),
+                Err(_) if is_read(&name) => reader.wrong(&name, "is not valid UTF-8 text"),
                 Err(_) => {}
             }
         }
@@ -212,7 +240,7 @@ impl Reader {
         let unresolved: Vec<String> = self
             .variables
             .iter()
-            .filter(|(name, value)| is_dbvcs(name) && value.contains(UNRESOLVED_SECRET))
+            .filter(|(name, value)| is_read(name) && value.contains(UNRESOLVED_SECRET))
             .map(|(name, _)| name.clone())
             .collect();
         for name in unresolved {
@@ -242,7 +270,7 @@ impl Reader {
             return;
         }
         let home_is_given = self.text("SQL_CONNECTION_STRING").is_some()
-            || (self.text("SQL_SERVER").is_some() && self.text("SQL_DATABASE").is_some());
+            || SQL_PARTS.iter().any(|name| self.text(name).is_some());
         if !home_is_given {
             self.wrong(
                 "SQL_CONNECTION_STRING",
@@ -259,18 +287,114 @@ impl Reader {
 
     /// Whoever names a server means it: using the embedded engine in its place would look like success.
     fn refuse_engines_of_later_versions(&mut self) {
-        for (names, service) in [
-            (&COSMOS_SETTINGS[..], "Cosmos DB"),
-        ] {
-            if let Some(name) = names.iter().find(|name| self.text(name).is_some()) {
-                self.wrong(
-                    name,
-                    format!(
-                        "asks for {service}, which this version of dbvc cannot use yet; remove the setting to use the \
-                         embedded engine"
-                    ),
-                );
+        if let Some(name) = COSMOS_SETTINGS
+            .iter()
+            .find(|name| self.text(name).is_some())
+        {
+            self.wrong(
+                name,
+                "asks for Cosmos DB, which this version of dbvc cannot use yet; remove the setting to use the embedded \
+                 archive",
+            );
+        }
+    }
+
+    fn home_connection(&mut self) -> Option<ConnectionString> {
+        match self.text("SQL_CONNECTION_STRING") {
+            Some(text) => match ConnectionString::parse(text) {
+                Ok(connection) => Some(connection),
+                Err(error) => {
+                    self.wrong("SQL_CONNECTION_STRING", format!("is wrong: {error}"));
+                    None
+                }
+            },
+            None => self.home_connection_of_parts(),
+        }
+    }
+
+    fn home_connection_of_parts(&mut self) -> Option<ConnectionString> {
+        let given = SQL_PARTS.iter().find(|name| self.text(name).is_some())?;
+        let (Some(server), Some(database)) = (self.text("SQL_SERVER"), self.text("SQL_DATABASE"))
+        else {
+            for required in ["SQL_SERVER", "SQL_DATABASE"] {
+                if self.text(required).is_none() {
+                    self.wrong(required, format!("is required beside {given}"));
+                }
             }
+            return None;
+        };
+        let user = self.text("SQL_USER").map(str::to_owned);
+        // Blanks are part of a password.
+        let password = self
+            .variables
+            .get("SQL_PASSWORD")
+            .filter(|password| !password.is_empty())
+            .cloned();
+        let connection = ConnectionString::from_parts(server, database, user, password);
+        connection
+            .map_err(|error| match error {
+                ConnectionStringError::Value { key, remedy } => {
+                    self.wrong(setting_of(key), remedy);
+                }
+                ConnectionStringError::UserWithoutPassword => {
+                    self.wrong("SQL_PASSWORD", "is required beside SQL_USER");
+                }
+                ConnectionStringError::PasswordWithoutUser => {
+                    self.wrong("SQL_USER", "is required beside SQL_PASSWORD");
+                }
+                ConnectionStringError::Placeholder { key } => self.wrong(
+                    setting_of(key),
+                    "still holds a placeholder; put in the real value",
+                ),
+                other => self.wrong(given, format!("is wrong: {other}")),
+            })
+            .ok()
+    }
+
+    fn connection_variables(&self) -> ConnectionVariables {
+        self.variables
+            .iter()
+            .filter(|(name, value)| {
+                !value.is_empty()
+                    && CONNECTION_PREFIXES
+                        .iter()
+                        .any(|prefix| name.starts_with(prefix))
+            })
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
+    fn script_variables(&mut self) -> Variables {
+        let mut variables = Variables::default();
+        let mut refused = Vec::new();
+        for (setting, value) in &self.variables {
+            let Some(name) = setting.strip_prefix(VARIABLE_PREFIX) else {
+                continue;
+            };
+            if value.is_empty() {
+                continue;
+            }
+            if let Err(error) = variables.add(name, value) {
+                refused.push((setting.clone(), error));
+            }
+        }
+        for (setting, error) in refused {
+            self.wrong(&setting, error.to_string());
+        }
+        variables
+    }
+
+    fn identity(&self, in_azure: bool) -> AppIdentity {
+        AppIdentity {
+            source: if self.text("AZURE_FEDERATED_TOKEN_FILE").is_some() {
+                IdentitySource::WorkloadIdentity
+            } else if in_azure {
+                IdentitySource::ManagedIdentity
+            } else {
+                IdentitySource::DeveloperTools
+            },
+            client_id: self.text("AZURE_CLIENT_ID").map(str::to_owned),
+            tenant_id: self.text("AZURE_TENANT_ID").map(str::to_owned),
         }
     }
 
@@ -358,8 +482,18 @@ impl Reader {
     }
 }
 
-fn is_dbvcs(name: &str) -> bool {
-    name.starts_with("DBVC_") || name.starts_with("SQL_")
+fn is_read(name: &str) -> bool {
+    name.starts_with("DBVC_") || name.starts_with("SQL_") || IDENTITY_SETTINGS.contains(&name)
+}
+
+/// The setting that holds a part of a connection string.
+fn setting_of(key: &str) -> &'static str {
+    match key {
+        "Database" => "SQL_DATABASE",
+        "User ID" => "SQL_USER",
+        "Password" => "SQL_PASSWORD",
+        _ => "SQL_SERVER",
+    }
 }
 
 /// A dot, then labels of letters, digits and hyphens: `.database.azure.cn`.
@@ -377,6 +511,7 @@ fn is_host_suffix(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::script::Syntax;
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
         Settings::read(
@@ -410,6 +545,13 @@ mod tests {
         assert_eq!(settings.statement_timeout_seconds, 0);
         assert_eq!(settings.lock_timeout_seconds, 30);
         assert!(settings.allowed_hosts.is_empty());
+        assert_eq!(settings.home_connection, None);
+        assert_eq!(
+            settings.connection_variables,
+            ConnectionVariables::default()
+        );
+        assert_eq!(settings.script_variables, Variables::default());
+        assert_eq!(settings.identity, AppIdentity::default());
         assert_eq!(settings.log.to_string(), "info");
         assert_eq!(settings.port, 7071);
     }
@@ -515,7 +657,9 @@ mod tests {
         for name in [
             "SQL_CONNECTION_STRING",
             "DBVC_CONN_ORDERS",
+            "DBVC_VAR_app_password",
             "DBVC_ENVIRONMENT",
+            "AZURE_CLIENT_ID",
         ] {
             let error = read(&[(name, value)]).unwrap_err();
             assert_eq!(error.0.len(), 1, "{error}");
@@ -550,8 +694,8 @@ mod tests {
                 IN_AZURE,
                 ("DBVC_ENVIRONMENT", "dev"),
                 ("SQL_SERVER", "only")
-            ])[0],
-            "SQL_CONNECTION_STRING"
+            ]),
+            ["DBVC_COSMOS_CONNECTION_STRING", "SQL_DATABASE"]
         );
     }
 
@@ -569,12 +713,167 @@ mod tests {
 
     #[test]
     fn a_service_of_a_later_version_is_refused_and_never_replaced() {
-        for name in SQL_SERVER_SETTINGS.iter().chain(&COSMOS_SETTINGS) {
-            let error = read(&[(name, "Server=x;Password=hush")]).unwrap_err();
+        for name in COSMOS_SETTINGS {
+            let error = read(&[(name, "AccountEndpoint=x;AccountKey=hush")]).unwrap_err();
             assert_eq!(error.0.len(), 1);
-            assert_eq!(error.0[0].setting, *name);
+            assert_eq!(error.0[0].setting, name);
             assert!(!error.to_string().contains("hush"));
         }
-        assert!(read(&[("SQL_REPORTING", "a connection that the inventory refers to")]).is_ok());
+    }
+
+    const WHOLE: (&str, &str) = (
+        "SQL_CONNECTION_STRING",
+        "Server=whole.database.windows.net;Database=shop;User ID=ada;Password=hush",
+    );
+
+    #[test]
+    fn a_whole_connection_string_goes_before_its_parts() {
+        for others in [
+            &[][..],
+            &[("SQL_SERVER", "parts"), ("SQL_DATABASE", "other")],
+            &[("SQL_USER", "alone")],
+        ] {
+            let home = read(&[&[WHOLE], others].concat()).unwrap().home_connection;
+            let home = home.unwrap();
+            assert_eq!(home.server_name(), "whole.database.windows.net");
+            assert_eq!(home.database_name(), "shop");
+        }
+    }
+
+    #[test]
+    fn parts_make_a_connection_string() {
+        let place = [("SQL_SERVER", "tcp:parts,1444"), ("SQL_DATABASE", "shop")];
+        let home = read(&place).unwrap().home_connection;
+        assert_eq!(
+            home,
+            ConnectionString::for_identity("parts,1444", "shop").ok()
+        );
+        let login = [("SQL_USER", "ada"), ("SQL_PASSWORD", " hush ")];
+        let home = read(&[place, login].concat()).unwrap().home_connection;
+        let quoted = "Server=parts,1444;Database=shop;User ID=ada;Password=' hush '";
+        assert_eq!(home, ConnectionString::parse(quoted).ok());
+    }
+
+    #[test]
+    fn parts_that_make_no_connection_string_are_refused_by_name() {
+        for (variables, names) in [
+            (&[("SQL_SERVER", "a")][..], &["SQL_DATABASE"][..]),
+            (&[("SQL_DATABASE", "a")], &["SQL_SERVER"]),
+            (&[("SQL_USER", "a")], &["SQL_SERVER", "SQL_DATABASE"]),
+            (&[("SQL_PASSWORD", "a")], &["SQL_SERVER", "SQL_DATABASE"]),
+            (
+                &[
+                    ("SQL_SERVER", "a"),
+                    ("SQL_DATABASE", "b"),
+                    ("SQL_USER", "c"),
+                ],
+                &["SQL_PASSWORD"],
+            ),
+            (
+                &[
+                    ("SQL_SERVER", "a"),
+                    ("SQL_DATABASE", "b"),
+                    ("SQL_PASSWORD", "c"),
+                ],
+                &["SQL_USER"],
+            ),
+            (
+                &[("SQL_SERVER", "a\\b"), ("SQL_DATABASE", "c")],
+                &["SQL_SERVER"],
+            ),
+            (
+                &[
+                    ("SQL_SERVER", "a"),
+                    ("SQL_DATABASE", "b"),
+                    ("SQL_USER", "c"),
+                    ("SQL_PASSWORD", "{your_password}"),
+                ],
+                &["SQL_PASSWORD"],
+            ),
+        ] {
+            assert_eq!(refused(variables), names, "{variables:?}");
+        }
+        assert_eq!(
+            read(&[("SQL_USER", "a"), ("SQL_SERVER", "b")])
+                .unwrap_err()
+                .to_string(),
+            "wrong settings: SQL_DATABASE is required beside SQL_SERVER"
+        );
+    }
+
+    #[test]
+    fn a_wrong_connection_string_is_refused_and_not_repeated() {
+        let error = read(&[("SQL_CONNECTION_STRING", "Server=quiet;Password=hush")]).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "wrong settings: SQL_CONNECTION_STRING is wrong: Database is missing"
+        );
+    }
+
+    #[test]
+    fn variables_of_scripts_are_read_by_their_names() {
+        let variables = read(&[
+            ("DBVC_VAR_schema_name", "dbo"),
+            ("DBVC_VAR_empty", ""),
+            ("DBVC_VARIABLE", "x"),
+        ])
+        .unwrap()
+        .script_variables;
+        let sent = |batch| variables.substitute(batch, Syntax::TransactSql);
+        assert_eq!(sent("[$(SCHEMA_NAME)].t").unwrap(), "[dbo].t");
+        assert_eq!(sent("$(empty)").unwrap_err().name, "empty");
+        for (wrong, name) in [
+            (&[("DBVC_VAR_1a", "hush")][..], "DBVC_VAR_1a"),
+            (&[("DBVC_VAR_", "hush")], "DBVC_VAR_"),
+            (&[("DBVC_VAR_a", "hush\nGO\nDROP")], "DBVC_VAR_a"),
+            (&[("DBVC_VAR_a", "x"), ("DBVC_VAR_A", "hush")], "DBVC_VAR_a"),
+        ] {
+            assert_eq!(refused(wrong), [name], "{wrong:?}");
+            assert!(!read(wrong).unwrap_err().to_string().contains("hush"));
+        }
+    }
+
+    #[test]
+    fn the_platform_says_which_identity_the_process_has() {
+        let identity = |variables: &[(&str, &str)]| {
+            let mut reader = Reader::new(
+                variables
+                    .iter()
+                    .map(|(name, value)| (OsString::from(name), OsString::from(value))),
+            );
+            let identity = reader.identity(reader.in_azure());
+            assert!(std::mem::take(&mut reader.problems).is_empty());
+            identity
+        };
+        assert_eq!(identity(&[]).source, IdentitySource::DeveloperTools);
+        assert_eq!(
+            identity(&[IN_AZURE]).source,
+            IdentitySource::ManagedIdentity
+        );
+        let federated = identity(&[IN_AZURE, ("AZURE_FEDERATED_TOKEN_FILE", "/token")]);
+        assert_eq!(federated.source, IdentitySource::WorkloadIdentity);
+        let named = identity(&[("AZURE_CLIENT_ID", "app"), ("AZURE_TENANT_ID", "team")]);
+        assert_eq!(named.client_id.as_deref(), Some("app"));
+        assert_eq!(named.tenant_id.as_deref(), Some("team"));
+    }
+
+    #[test]
+    fn secrets_are_not_shown() {
+        let settings = read(&[
+            WHOLE,
+            ("DBVC_CONN_ORDERS", "Server=x;Password=hush"),
+            ("DBVC_VAR_app_password", "hush"),
+        ])
+        .unwrap();
+        let shown = format!("{settings:?}");
+        assert!(!shown.contains("hush"), "{shown}");
+        for name in [
+            "ada",
+            "SQL_CONNECTION_STRING",
+            "DBVC_CONN_ORDERS",
+            "app_password",
+        ] {
+            assert!(shown.contains(name), "{shown}");
+        }
     }
 }

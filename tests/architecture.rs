@@ -101,8 +101,12 @@ fn drivers_stay_in_their_folders() {
     for (part, path, text) in files() {
         let tests_begin = text.find("[cfg(test)]").unwrap_or(text.len());
         let product = &text[..tests_begin];
-        let drivers: [(&str, &[&str]); 3] = [
+        let azure: &[&str] = &["database", "registry", "audit"];
+        let drivers: [(&str, &[&str]); 6] = [
             ("rusqlite::", &["database"]),
+            ("tiberius::", &["database"]),
+            ("azure_core::", azure),
+            ("azure_identity::", azure),
             ("warp::", &["functions"]),
             ("clap::", &["command_line"]),
         ];

@@ -98,6 +98,16 @@ fn secrets_are_not_told() {
         ),
         ("SQL_PASSWORD", "hush"),
         (
+            "SQL_CONNECTION_STRING",
+            "Server=quiet;Database=shop;User ID=sa;Password=hush;hush=",
+        ),
+        (
+            "SQL_CONNECTION_STRING",
+            "Server=quiet;Database=shop;Authentication=Active Directory Interactive;User ID=hush",
+        ),
+        ("DBVC_VAR_app_password", "hush\nGO"),
+        ("DBVC_VAR_app-password", "hush"),
+        (
             "DBVC_COSMOS_CONNECTION_STRING",
             "AccountEndpoint=https://quiet;AccountKey=hush",
         ),
@@ -114,6 +124,17 @@ fn secrets_are_not_told() {
         assert!(line.contains(name), "{line}");
         assert!(!line.contains("hush") && !line.contains("quiet"), "{line}");
     }
+}
+
+#[test]
+fn half_an_address_is_no_address() {
+    let line = refusal(&[("SQL_DATABASE", "shop"), ("SQL_USER", "ada")]);
+    assert!(line.contains("SQL_SERVER is required"), "{line}");
+    let line = refusal(&[("SQL_SERVER", "lpa\\sqlexpress"), ("SQL_DATABASE", "shop")]);
+    assert!(
+        line.contains("SQL_SERVER") && line.contains("give the port"),
+        "{line}"
+    );
 }
 
 #[test]

@@ -127,7 +127,9 @@ pub enum Leftover {
     #[error("the script ended in another database, into which it went by USE; go back at its end")]
     OtherDatabase,
     /// The session acts as somebody else.
-    #[error("the script ended as another principal, which it became by EXECUTE AS; add REVERT at its end")]
+    #[error(
+        "the script ended as another principal, which it became by EXECUTE AS; add REVERT at its end"
+    )]
     OtherPrincipal,
 }
 

@@ -90,8 +90,13 @@ pub enum ScriptEnd {
         /// Whether the failed batch is known to have left nothing behind, so that it alone can be sent again.
         left_nothing: bool,
     },
-    /// Every batch went well, but the transaction or the session is not as it was.
-    Left(Leftover),
+    /// The transaction or the session is not as it was.
+    Left {
+        /// What it is like.
+        left: Leftover,
+        /// Everything the server said about it, in order.
+        errors: Vec<ServerError>,
+    },
 }
 
 /// What became of a script's batches.

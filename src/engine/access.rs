@@ -406,7 +406,7 @@ impl Engine {
                 database: managed.id().clone(),
                 source: None,
             }),
-            ScriptEnd::Left(left) => Err(managed.problem(DatabaseError::ScriptLeft(left))),
+            ScriptEnd::Left { left, .. } => Err(managed.problem(DatabaseError::ScriptLeft(left))),
             ScriptEnd::Failed { errors, .. } => {
                 let words: Vec<String> = errors.into_iter().map(|error| error.message).collect();
                 Err(managed.problem(DatabaseError::Refused {

@@ -19,7 +19,7 @@ use super::live::{LiveRun, LiveRuns, StepObserver};
 use super::planning::{Plan, Policy, plan_rollback, plan_run};
 use super::request::{Caller, InlineMigration, RollbackRequest, RunRequest, Target};
 use super::run_result::{conclude, result_of};
-use super::script_execution::{at_its_end, batches, is_transactional};
+use super::script_execution::{at_its_end, batches, is_transactional, run_batches};
 use super::view::{
     DryRun, FindingNote, Run, RunDatabase, RunKind, RunMigration, RunStatus, StepStatus,
 };
@@ -212,9 +212,14 @@ impl Engine {
                         live: Arc::clone(live),
                         place,
                     });
-                    connection
-                        .run_batches(texts.into(), ScriptMode::InTransaction, observer)
-                        .await
+                    run_batches(
+                        connection,
+                        texts.into(),
+                        ScriptMode::InTransaction,
+                        observer,
+                        &self.options().script_variables,
+                    )
+                    .await
                 }
                 Err(reason) => {
                     show_failure(live, place, vec![reason.as_error()]);
@@ -231,19 +236,17 @@ impl Engine {
                     show_failure(live, place, errors);
                     return Ok(());
                 }
-                ScriptEnd::Left(left) => Some(left),
+                ScriptEnd::Left { left, errors } => Some((left, errors)),
                 // Nothing would be recorded yet, but what would keep it from being recorded shows now.
-                ScriptEnd::Completed | ScriptEnd::Stopped => {
-                    match connection.exchange(&[]).await {
-                        Ok(_) => None,
-                        Err(DatabaseError::ScriptLeft(left)) => Some(left),
-                        Err(error) => return Err(problem(error)),
-                    }
-                }
+                ScriptEnd::Completed | ScriptEnd::Stopped => match connection.exchange(&[]).await {
+                    Ok(_) => None,
+                    Err(DatabaseError::ScriptLeft(left)) => Some((left, Vec::new())),
+                    Err(error) => return Err(problem(error)),
+                },
             };
-            if let Some(left) = left {
-                let error = at_its_end(&report.batches, 0, left.to_string());
-                show_failure(live, place, vec![error]);
+            if let Some((left, mut errors)) = left {
+                errors.push(at_its_end(&report.batches, 0, left.to_string()));
+                show_failure(live, place, errors);
                 return Ok(());
             }
         }

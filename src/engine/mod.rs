@@ -44,7 +44,7 @@ pub use view::*;
 use crate::audit::Archive;
 use crate::audit::embedded::EmbeddedArchive;
 use crate::database::sql_server::{AppIdentity, ConnectionString, ConnectionVariables};
-use crate::script::DatabaseId;
+use crate::script::{DatabaseId, Variables};
 
 /// What a run does when it finds drift before its first script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,6 +67,8 @@ pub struct EngineOptions {
     pub home_connection: Option<ConnectionString>,
     /// What `env:` references of the inventory may name. Defaults to none.
     pub connection_variables: ConnectionVariables,
+    /// What scripts may use as `$(name)`. Defaults to none.
+    pub script_variables: Variables,
     /// The identity of the process, for logins without a password. Defaults to that of a developer's tools.
     pub identity: AppIdentity,
     /// Folder of the embedded databases.
@@ -81,7 +83,7 @@ pub struct EngineOptions {
     pub statement_timeout: Option<Duration>,
     /// How long a script waits for other writers of its database; none is no limit. Defaults to 30 seconds.
     pub lock_timeout: Option<Duration>,
-    /// Host suffixes allowed in `identity:` references besides those of Azure's public cloud.
+    /// Host suffixes that may have a token of the app besides those of Azure's public cloud. Defaults to none.
     pub allowed_hosts: Vec<String>,
 }
 
@@ -93,7 +95,6 @@ impl EngineOptions {
             .unwrap_or(Duration::from_secs(21 * 24 * 3600))
     }
 
-    fn script_variable(&self, _name: &str) -> Option<&str> { None }
     /// The embedded mode with everything else at its default.
     pub fn embedded(environment: &str, home: DatabaseId, data_dir: impl Into<PathBuf>) -> Self {
         Self {
@@ -101,6 +102,7 @@ impl EngineOptions {
             home,
             home_connection: None,
             connection_variables: ConnectionVariables::default(),
+            script_variables: Variables::default(),
             identity: AppIdentity::default(),
             data_dir: data_dir.into(),
             on_drift: OnDrift::default(),

@@ -113,8 +113,7 @@ impl Databases {
             .connectors
             .by(&parsed)
             .map_err(|error| unavailable(error.to_string()))?;
-        let database =
-            SqlServerDatabase::new(connector, self.limits).with_own_tables(OWN_TABLES);
+        let database = SqlServerDatabase::new(connector, self.limits).with_own_tables(OWN_TABLES);
         known.insert(reference, database.clone());
         Ok(Arc::new(database))
     }

@@ -15,6 +15,7 @@ mod migration_name;
 mod statement;
 mod syntax;
 mod text_form;
+mod variables;
 mod version;
 
 pub use batch::{
@@ -33,17 +34,10 @@ pub use lint::{
 };
 pub use migration_id::{MigrationId, MigrationIdError};
 pub use migration_name::{MigrationName, MigrationNameError};
-pub use statement::{ends_transaction, needs_no_transaction};
+pub use statement::{
+    SessionChanges, TransactionEnd, is_single_statement, needs_no_transaction, own_transaction_end,
+    session_changes,
+};
 pub use syntax::Syntax;
+pub use variables::{Reference, UndefinedVariable, VariableError, Variables, references};
 pub use version::{Version, VersionError};
-
-/// STUB
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct SessionChanges { pub options: bool, pub database: bool, pub principal: bool, pub noexec: bool, pub parseonly: bool, pub fmtonly: bool, pub lasting: bool }
-impl SessionChanges { pub fn and(self, _o: Self) -> Self { self } }
-pub fn session_changes(_t: &str) -> SessionChanges { SessionChanges::default() }
-pub fn is_single_statement(_t: &str, _s: Syntax) -> bool { false }
-pub struct TransactionEnd { pub statement: &'static str, pub line: u32, pub batch: u32 }
-pub fn own_transaction_end(_s: &Split<'_>, _y: Syntax) -> Option<TransactionEnd> { None }
-pub struct UndefinedVariable { pub name: String, pub line: u32 }
-pub fn substitute<'a, 'b>(t: &'a str, _v: impl Fn(&str) -> Option<&'b str>) -> Result<std::borrow::Cow<'a, str>, UndefinedVariable> { Ok(t.into()) }

@@ -6,4 +6,6 @@
 pub mod dbvc;
 pub mod host;
 pub mod scene;
+pub mod server;
 pub mod shape;
+pub mod stage;

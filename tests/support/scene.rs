@@ -1,12 +1,16 @@
-//! A folder of embedded databases with several dbvc processes on it, and what must be true of it at any time.
+//! Databases with several dbvc processes on them, on any engine, and what must be true of them at any time.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
 use super::host::{Answer, Host, HostBuilder};
+use super::server::{self, Client, Server};
+use super::stage::Engine;
 
 /// The home database.
 pub const HOME: &str = "lpa-bloom-sql-dev";
@@ -26,26 +30,110 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T 
     }
 }
 
+/// A home database, perhaps others, with several dbvc processes on them.
 pub struct Scene {
     folder: tempfile::TempDir,
+    /// None on SQLite, where the databases are files in the folder.
+    on_server: Option<OnServer>,
+}
+
+/// The databases of a scene on a T-SQL server.
+struct OnServer {
+    server: &'static Server,
+    /// Their names there, by their ids in the inventory.
+    names: BTreeMap<String, String>,
+    /// Connections past dbvc, by id.
+    outside: Mutex<BTreeMap<String, Client>>,
+    _seat: OwnedSemaphorePermit,
+}
+
+impl OnServer {
+    fn name_of(&self, database: &str) -> &str {
+        self.names
+            .get(database)
+            .unwrap_or_else(|| panic!("the scene has no database {database}"))
+    }
+
+    /// A connection past dbvc that was used before, or a new one.
+    async fn take(&self, database: &str) -> Client {
+        match self.outside.lock().await.remove(database) {
+            Some(client) => client,
+            None => self.server.connect(self.name_of(database)).await,
+        }
+    }
+
+    async fn give_back(&self, database: &str, client: Client) {
+        self.outside
+            .lock()
+            .await
+            .insert(database.to_owned(), client);
+    }
 }
 
 impl Scene {
-    pub fn new() -> Self {
+    /// On SQLite.
+    pub fn embedded() -> Self {
         Self {
             folder: tempfile::tempdir().expect("a folder can be made"),
+            on_server: None,
         }
+    }
+
+    /// On a server: the home database by the first name, and others by their ids.
+    pub fn on_server(
+        server: &'static Server,
+        seat: OwnedSemaphorePermit,
+        names: &[String],
+        others: &[&str],
+    ) -> Self {
+        let ids = std::iter::once(&HOME)
+            .chain(others)
+            .map(|id| (*id).to_owned());
+        Self {
+            on_server: Some(OnServer {
+                server,
+                names: ids.zip(names.iter().cloned()).collect(),
+                outside: Mutex::default(),
+                _seat: seat,
+            }),
+            ..Self::embedded()
+        }
+    }
+
+    pub fn engine(&self) -> Engine {
+        self.on_server
+            .as_ref()
+            .map_or(Engine::Sqlite, |on_server| on_server.server.engine())
     }
 
     pub fn data_dir(&self) -> &Path {
         self.folder.path()
     }
 
-    /// A process whose locks are free one second after its death.
+    /// After what time the lock of a dead process is free. On a server the heartbeat connects first, which takes a while.
+    pub fn lease(&self) -> Duration {
+        Duration::from_secs(match self.engine() {
+            Engine::Sqlite => 1,
+            Engine::Babelfish | Engine::SqlServer => 6,
+        })
+    }
+
+    /// A process with the settings of the scene.
     pub fn host(&self) -> HostBuilder {
-        Host::builder()
-            .data_dir(self.folder.path())
-            .setting("DBVC_LOCK_LEASE_SECONDS", "1")
+        let mut builder = Host::builder().data_dir(self.folder.path()).setting(
+            "DBVC_LOCK_LEASE_SECONDS",
+            self.lease().as_secs().to_string(),
+        );
+        if let Some(OnServer { server, names, .. }) = &self.on_server {
+            for (id, name) in names {
+                let variable = match id.as_str() {
+                    HOME => "SQL_CONNECTION_STRING".to_owned(),
+                    other => variable_of(other),
+                };
+                builder = builder.setting(&variable, server.connection_string(name));
+            }
+        }
+        builder
     }
 
     /// A process that stops at a crash point: `name` or `name:n`.
@@ -81,21 +169,35 @@ impl Scene {
         std::fs::remove_file(self.folder.path().join(file)).expect("a process has stopped");
     }
 
+    /// The moment by the database's clock, as dbvc writes it.
+    pub fn now(&self) -> &'static str {
+        match self.engine() {
+            Engine::Sqlite => "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')",
+            Engine::Babelfish | Engine::SqlServer => "CAST(SYSUTCDATETIME() AS DATETIMEOFFSET(3))",
+        }
+    }
+
     /// Waits until a lock's lease has passed, and that of the runs.
     pub async fn lease_expired(&self, database: &str) {
+        let alive = format!(
+            "SELECT 1 FROM migration_locks WHERE expires_at > {}",
+            self.now()
+        );
         until("the lease to expire", async || {
-            let alive = self.read(
-                database,
-                "SELECT 1 FROM migration_locks WHERE expires_at > strftime('%Y-%m-%dT%H:%M:%fZ', 'now')",
-            );
-            alive.is_empty().then_some(())
+            self.read(database, &alive).await.is_empty().then_some(())
         })
         .await;
     }
 
     /// The first column of a query, past dbvc, as texts.
-    pub fn read(&self, database: &str, query: &str) -> Vec<String> {
-        self.read_file(&format!("{database}.sqlite"), query)
+    pub async fn read(&self, database: &str, query: &str) -> Vec<String> {
+        let Some(on_server) = &self.on_server else {
+            return self.read_file(&format!("{database}.sqlite"), query);
+        };
+        let mut client = on_server.take(database).await;
+        let column = server::first_column(&mut client, query).await;
+        on_server.give_back(database, client).await;
+        column
     }
 
     fn read_file(&self, file: &str, query: &str) -> Vec<String> {
@@ -115,16 +217,63 @@ impl Scene {
         .collect()
     }
 
-    /// Changes data past dbvc.
-    pub fn write(&self, database: &str, statement: &str) {
-        let file = self.folder.path().join(format!("{database}.sqlite"));
-        let file = rusqlite::Connection::open(file).expect("the file opens");
-        file.execute(statement, []).expect("the statement runs");
+    /// Changes a database past dbvc.
+    pub async fn write(&self, database: &str, statement: &str) {
+        let Some(on_server) = &self.on_server else {
+            let file = self.folder.path().join(format!("{database}.sqlite"));
+            let file = rusqlite::Connection::open(file).expect("the file opens");
+            file.execute_batch(statement)
+                .unwrap_or_else(|error| panic!("{statement}: {error}"));
+            return;
+        };
+        let mut client = on_server.take(database).await;
+        server::execute(&mut client, statement)
+            .await
+            .unwrap_or_else(|error| panic!("{statement}: {error}"));
+        on_server.give_back(database, client).await;
+    }
+
+    /// The statement that makes the ledger, into which scripts write what they did: `INSERT INTO ledger VALUES ('…')`.
+    pub fn ledger_table(&self) -> &'static str {
+        match self.engine() {
+            Engine::Sqlite => "CREATE TABLE ledger (entry TEXT NOT NULL);",
+            Engine::Babelfish | Engine::SqlServer => {
+                "CREATE TABLE ledger (id INT IDENTITY PRIMARY KEY, entry NVARCHAR(100) NOT NULL);"
+            }
+        }
     }
 
     /// What scripts wrote into the ledger, in order.
-    pub fn ledger(&self, database: &str) -> Vec<String> {
-        self.read(database, "SELECT entry FROM ledger ORDER BY rowid")
+    pub async fn ledger(&self, database: &str) -> Vec<String> {
+        let order = match self.engine() {
+            Engine::Sqlite => "rowid",
+            Engine::Babelfish | Engine::SqlServer => "id",
+        };
+        self.read(
+            database,
+            &format!("SELECT entry FROM ledger ORDER BY {order}"),
+        )
+        .await
+    }
+
+    /// Makes the ledger, as version 1.
+    pub async fn make_ledger(&self, host: &Host, database: &str) {
+        register(host, database, 1, self.ledger_table(), None).await;
+        run(host, database).await.expect_status(200);
+    }
+
+    /// Puts another database of the scene into the inventory, with its ledger.
+    pub async fn add_database(&self, host: &Host, database: &str) {
+        let mut body = json!({"type": "sql", "engine": "sqlite", "environment": "dev"});
+        if self.on_server.is_some() {
+            body["engine"] = "sql-server".into();
+            body["connection"] = format!("env:{}", variable_of(database)).into();
+        }
+        let answer = host
+            .put(&format!("/api/dbvc/databases/{database}"), body)
+            .await;
+        assert!([200, 201].contains(&answer.status), "{}", answer.text());
+        self.make_ledger(host, database).await;
     }
 
     /// Everything that must hold whatever happened: the trail has no gap and right hashes, the archive has each event
@@ -133,10 +282,10 @@ impl Scene {
         let events = trail(host, database).await;
         expect_whole_chain(&events);
         until("all events to be in the archive", async || {
-            let waiting = self.read(
-                database,
-                &format!("SELECT COUNT(*) FROM audit_events WHERE delivered_at IS NULL AND database_id = '{database}'"),
+            let undelivered = format!(
+                "SELECT COUNT(*) FROM audit_events WHERE delivered_at IS NULL AND database_id = '{database}'"
             );
+            let waiting = self.read(database, &undelivered).await;
             (waiting == ["0"]).then_some(())
         })
         .await;
@@ -291,27 +440,9 @@ pub async fn register_entry(host: &Host, database: &str, n: usize) {
     register(host, database, n, &up, Some(&down)).await;
 }
 
-/// Makes the ledger, as version 1.
-pub async fn make_ledger(host: &Host, database: &str) {
-    register(
-        host,
-        database,
-        1,
-        "CREATE TABLE ledger (entry TEXT NOT NULL);",
-        None,
-    )
-    .await;
-    run(host, database).await.expect_status(200);
-}
-
-/// A second embedded database, with its ledger.
-pub async fn add_database(host: &Host, database: &str) {
-    let body = json!({"type": "sql", "engine": "sqlite", "environment": "dev"});
-    let answer = host
-        .put(&format!("/api/dbvc/databases/{database}"), body)
-        .await;
-    assert!([200, 201].contains(&answer.status), "{}", answer.text());
-    make_ledger(host, database).await;
+/// The variable that holds the connection string of a database of the inventory.
+fn variable_of(database: &str) -> String {
+    format!("DBVC_CONN_{}", database.to_uppercase())
 }
 
 /// The states of the migrations of version 2 and later, in order.

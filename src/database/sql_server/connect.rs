@@ -118,7 +118,7 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
-    /// What of a driver's error is an end, and not a redirect.
+    /// Why a login failed, when it was not sent on to another server.
     fn of_driver(error: DriverError) -> Self {
         match error {
             DriverError::Server(error) => Self::of_server(error.code(), error.message()),
@@ -130,9 +130,26 @@ impl ConnectError {
                     .unwrap_or_default()
                     .to_owned(),
             },
-            DriverError::Io { kind, message } => Self::of_io(kind, message),
+            // No authorities at all, as in a container without them.
+            DriverError::Io {
+                kind: io::ErrorKind::NotFound,
+                message,
+            } => Self::Certificate { message },
+            DriverError::Io { kind, .. } if Failure::of_io(kind) == Failure::Transient => {
+                Self::Lost { kind }
+            }
             other => Self::Protocol {
                 message: other.to_string(),
+            },
+        }
+    }
+
+    /// Why there is no line.
+    fn of_dial(error: &io::Error) -> Self {
+        match Failure::of_io(error.kind()) {
+            Failure::Transient | Failure::Busy => Self::Lost { kind: error.kind() },
+            Failure::Lasting => Self::Unreachable {
+                message: error.to_string(),
             },
         }
     }
@@ -150,13 +167,6 @@ impl ConnectError {
                 number,
                 message: message.to_owned(),
             },
-        }
-    }
-
-    fn of_io(kind: io::ErrorKind, message: String) -> Self {
-        match Failure::of_io(kind) {
-            Failure::Lasting => Self::Unreachable { message },
-            Failure::Transient | Failure::Busy => Self::Lost { kind },
         }
     }
 
@@ -179,6 +189,16 @@ impl ConnectError {
         }
     }
 
+    /// Whether nobody answered in time.
+    fn is_silence(&self) -> bool {
+        matches!(
+            self,
+            Self::Lost {
+                kind: io::ErrorKind::TimedOut
+            }
+        )
+    }
+
     /// The number of the server's error, if it was one.
     fn number(&self) -> Option<u32> {
         match self {
@@ -191,10 +211,17 @@ impl ConnectError {
     }
 }
 
-/// Opens lines: the one thing here that touches the network, so that tests can put other machines in its place.
+/// What lies outside of the process, so that tests can put something else in its place.
 #[async_trait]
-trait Dial: fmt::Debug + Send + Sync {
+trait Outside: fmt::Debug + Send + Sync {
+    /// Opens a line to a server.
     async fn dial(&self, address: &ServerAddress) -> io::Result<TcpStream>;
+
+    /// An authority, as PEM, whose certificates are trusted besides those that the operating system trusts. Defaults to
+    /// none.
+    fn authority(&self) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// The network.
@@ -202,7 +229,7 @@ trait Dial: fmt::Debug + Send + Sync {
 struct Network;
 
 #[async_trait]
-impl Dial for Network {
+impl Outside for Network {
     async fn dial(&self, address: &ServerAddress) -> io::Result<TcpStream> {
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "the host has no address");
         for address in lookup_host((address.host.as_str(), address.port)).await? {
@@ -247,7 +274,7 @@ struct Shared {
     secrets: Arc<Secrets>,
     variables: ConnectionVariables,
     retry: RetryPolicy,
-    network: Arc<dyn Dial>,
+    outside: Arc<dyn Outside>,
 }
 
 impl Connectors {
@@ -264,7 +291,7 @@ impl Connectors {
     fn with(
         options: ConnectOptions,
         credential: Option<Arc<dyn TokenCredential>>,
-        network: Arc<dyn Dial>,
+        outside: Arc<dyn Outside>,
     ) -> Self {
         let credentials = Arc::new(Credentials::new(
             options.identity,
@@ -277,7 +304,7 @@ impl Connectors {
                 credentials,
                 variables: options.variables,
                 retry: options.retry,
-                network,
+                outside,
             }),
         }
     }
@@ -323,7 +350,8 @@ impl Connector {
     }
 
     /// Connects and logs in, trying again for as long as `patience` allows when the database may be there soon. A refused
-    /// login is tried again only when its secret has been changed.
+    /// login is tried again only when its secret has been changed. Reading a secret, and getting a token, may take 30 seconds
+    /// each besides.
     ///
     /// # Errors
     ///
@@ -331,8 +359,10 @@ impl Connector {
     pub(super) async fn connect(&self, patience: Duration) -> Result<Client, ConnectError> {
         let begun = Instant::now();
         let mut connection = self.target.resolve().await?;
-        let mut may_have_changed = true;
+        let mut secret_may_be_old = true;
         let mut attempts = 0;
+        // What a server said before the last ones fell silent, because it says more.
+        let mut said = None;
         loop {
             let left = patience.saturating_sub(begun.elapsed());
             let limit = connection.connect_timeout().unwrap_or(left).min(left);
@@ -341,19 +371,20 @@ impl Connector {
                 Ok(client) => return Ok(client),
                 Err(error) => error,
             };
-            if may_have_changed && matches!(error, ConnectError::LoginRefused { .. }) {
-                may_have_changed = false;
-                if let Some(changed) = self.target.resolve_anew(&connection).await? {
-                    connection = changed;
-                    continue;
+            if secret_may_be_old && matches!(error, ConnectError::LoginRefused { .. }) {
+                secret_may_be_old = false;
+                match self.target.resolve_anew(&connection).await {
+                    Ok(Some(changed)) => {
+                        connection = changed;
+                        continue;
+                    }
+                    Ok(None) => {}
+                    Err(error) => tracing::warn!(%error, "a refused secret could not be read anew"),
                 }
             }
             let elapsed = begun.elapsed();
-            let wait =
-                self.shared
-                    .retry
-                    .next_wait(error.failure(), attempts, elapsed, patience, jitter());
-            match wait {
+            let policy = self.shared.retry;
+            match policy.next_wait(error.failure(), attempts, elapsed, patience, jitter()) {
                 Some(wait) => {
                     tracing::warn!(
                         number = error.number(),
@@ -361,14 +392,18 @@ impl Connector {
                         wait_ms = wait.as_millis(),
                         "connecting failed; trying again"
                     );
+                    if said.is_none() || !error.is_silence() {
+                        said = Some(error);
+                    }
                     sleep(wait).await;
                 }
                 None if attempts == 1 => return Err(error),
                 None => {
+                    let said = said.filter(|_| error.is_silence());
                     return Err(ConnectError::Exhausted {
                         attempts,
                         elapsed,
-                        last: Box::new(error),
+                        last: Box::new(said.unwrap_or(error)),
                     });
                 }
             }
@@ -397,15 +432,18 @@ impl Connector {
                     &certificate_name,
                 )
                 .await?;
-            let config = config(connection, &address, &certificate_name, proof);
+            let authority = self.shared.outside.authority();
+            let config = config(connection, &address, &certificate_name, authority, &proof);
             let begun = Instant::now();
             let login = async {
-                let line = self.shared.network.dial(&address).await?;
-                Client::connect(config, line.compat_write()).await
+                let line = self.shared.outside.dial(&address).await?;
+                Ok::<_, io::Error>(Client::connect(config, line.compat_write()).await)
             };
             match timeout(left, login).await {
-                Ok(Ok(client)) => return Ok(client),
-                Ok(Err(DriverError::Routing { host, port })) => {
+                Ok(Ok(Ok(client))) => return Ok(client),
+                Ok(Ok(Err(DriverError::Routing { host, port }))) => {
+                    // Azure may hang the name of an instance to it, which the port already says.
+                    let host = host.split('\\').next().unwrap_or_default();
                     address = ServerAddress {
                         host: host.to_ascii_lowercase(),
                         port,
@@ -414,7 +452,8 @@ impl Connector {
                     certificate_name = address.host.clone();
                     left = left.saturating_sub(begun.elapsed());
                 }
-                Ok(Err(error)) => return Err(ConnectError::of_driver(error)),
+                Ok(Ok(Err(error))) => return Err(ConnectError::of_driver(error)),
+                Ok(Err(error)) => return Err(ConnectError::of_dial(&error)),
                 Err(_) => {
                     return Err(ConnectError::Lost {
                         kind: io::ErrorKind::TimedOut,
@@ -431,7 +470,8 @@ fn config(
     connection: &ConnectionString,
     address: &ServerAddress,
     certificate_name: &str,
-    proof: Proof,
+    authority: Option<Vec<u8>>,
+    proof: &Proof,
 ) -> Config {
     let mut config = Config::new();
     config.host(&address.host);
@@ -446,8 +486,10 @@ fn config(
     });
     if connection.trusts_any_certificate() {
         config.trust_cert();
+    } else if let Some(authority) = authority {
+        config.trust_cert_ca_bundle(authority);
     }
-    config.authentication(match &proof {
+    config.authentication(match proof {
         Proof::Password { user, password } => AuthMethod::sql_server(user, password.secret()),
         Proof::Token(token) => AuthMethod::aad_token(token.secret()),
     });
@@ -464,3 +506,6 @@ fn jitter() -> f64 {
     let random = uuid::Uuid::new_v4().as_u128() as u32;
     f64::from(random) / f64::from(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;

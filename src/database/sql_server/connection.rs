@@ -134,8 +134,9 @@ impl SqlServerConnection {
         else {
             return error;
         };
-        let text =
-            format!("SELECT CASE WHEN OBJECT_ID(N'dbo.{table}', N'U') IS NULL THEN 0 ELSE 1 END AS present;");
+        let text = format!(
+            "SELECT CASE WHEN OBJECT_ID(N'dbo.{table}', N'U') IS NULL THEN 0 ELSE 1 END AS present;"
+        );
         let Ok(session) = self.session() else {
             return error;
         };
@@ -153,9 +154,16 @@ impl SqlServerConnection {
     async fn check_script(&mut self, leftovers: &Leftovers) -> Result<(), DatabaseError> {
         const PHASE: &str = "looking at what a script left behind";
         let session = self.session()?;
-        let text = format!("{}{GUARD}", restoring(leftovers, &session.database));
+        for undoing in restoring(leftovers, &session.database) {
+            if let Err(error) = session.language(&undoing, PATIENCE).await {
+                // What the server does not undo shows below.
+                if !session.is_usable() {
+                    return Err(translate(&error, PHASE));
+                }
+            }
+        }
         let answer = session
-            .language(&text, PATIENCE)
+            .language(GUARD, PATIENCE)
             .await
             .map_err(|error| translate(&error, PHASE))?;
         let row = answer.last().and_then(|rows| rows.first());
@@ -218,9 +226,8 @@ impl Connection for SqlServerConnection {
                 self.check_script(&leftovers).await?;
             }
         }
-        let one_state = self.access == Access::Read
-            && statements.len() > 1
-            && self.session()?.has_snapshots;
+        let one_state =
+            self.access == Access::Read && statements.len() > 1 && self.session()?.has_snapshots;
         let mut all = Vec::with_capacity(statements.len());
         for request in requests(statements) {
             let (prologue, epilogue) = match (guarded, one_state) {
@@ -381,7 +388,10 @@ impl Connection for SqlServerConnection {
             }
             (Err(DatabaseError::ScriptLeft(left)), _) => ScriptReport {
                 batches: Vec::new(),
-                end: ScriptEnd::Left(left),
+                end: ScriptEnd::Left {
+                    left,
+                    errors: Vec::new(),
+                },
             },
             (Err(error), _) | (_, Err(error)) => script_run::broken_off(&error),
         };

@@ -187,7 +187,7 @@ impl ConnectionString {
         server: &str,
         database: &str,
         user: Option<String>,
-        password: Option<Secret>,
+        password: Option<String>,
     ) -> Result<Self, ConnectionStringError> {
         let mut given = Given::default();
         given.set(Key::Server, server.to_owned())?;
@@ -196,7 +196,7 @@ impl ConnectionString {
             given.set(Key::User, user)?;
         }
         if let Some(password) = password {
-            given.set(Key::Password, password.secret().to_owned())?;
+            given.set(Key::Password, password)?;
         }
         given.complete()
     }
@@ -783,5 +783,515 @@ fn read_quoted(rest: &mut Characters<'_>, quote: char) -> Option<String> {
     match rest.peek() {
         None | Some(';') => Some(value),
         Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> ConnectionString {
+        ConnectionString::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    fn refused(text: &str) -> ConnectionStringError {
+        ConnectionString::parse(text)
+            .map(|connection| panic!("{text} was accepted as {connection:?}"))
+            .unwrap_or_else(|error| error)
+    }
+
+    /// What a value of `Password` is read as, with the other keys around it.
+    fn password(value: &str) -> Result<String, ConnectionStringError> {
+        let text = format!("Server=s;User ID=ada;Password={value};Database=d");
+        match ConnectionString::parse(&text)?.authentication {
+            Authentication::SqlPassword { password, .. } => Ok(password.secret().to_owned()),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_string_of_the_portal_is_read() {
+        let connection = parse(
+            "Server=tcp:lpa.database.windows.net,1433;Initial Catalog=lpa-bloom-db-dev;Persist Security Info=False;\
+             User ID=ada;Password=hush;MultipleActiveResultSets=False;Encrypt=True;TrustServerCertificate=False;\
+             Connection Timeout=30;",
+        );
+        assert_eq!(connection.server_name(), "lpa.database.windows.net");
+        assert_eq!(connection.server().port, 1433);
+        assert_eq!(connection.database_name(), "lpa-bloom-db-dev");
+        assert_eq!(
+            *connection.authentication(),
+            Authentication::SqlPassword {
+                user: "ada".to_owned(),
+                password: Secret::new("hush"),
+            }
+        );
+        assert_eq!(connection.encryption(), Encryption::Mandatory);
+        assert!(!connection.trusts_any_certificate());
+        assert_eq!(connection.connect_timeout(), Some(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn what_is_not_said_is_at_its_default() {
+        let connection = parse("server=s;database=d");
+        assert_eq!(connection.server().port, 1433);
+        assert_eq!(
+            *connection.authentication(),
+            Authentication::Default { client_id: None }
+        );
+        assert_eq!(connection.encryption(), Encryption::Mandatory);
+        assert!(!connection.trusts_any_certificate());
+        assert_eq!(connection.host_in_certificate(), None);
+        assert_eq!(connection.connect_timeout(), Some(Duration::from_secs(15)));
+        assert_eq!(connection.command_timeout(), None);
+        assert_eq!(connection.application_name(), "dbvc");
+        assert_eq!(
+            connection,
+            ConnectionString::for_identity("s", "d").unwrap()
+        );
+    }
+
+    #[test]
+    fn every_key_is_heeded() {
+        let connection = parse(
+            "Server=S.Example,1444;Database=d;User ID=ada;Password=x;Encrypt=strict;TrustServerCertificate=yes;\
+             HostNameInCertificate=Cert.Example;Connect Timeout=0;Command Timeout=600;Application Name=pipeline",
+        );
+        assert_eq!(
+            *connection.server(),
+            ServerAddress {
+                host: "s.example".to_owned(),
+                port: 1444,
+            }
+        );
+        assert_eq!(connection.encryption(), Encryption::Strict);
+        assert!(connection.trusts_any_certificate());
+        assert_eq!(connection.host_in_certificate(), Some("cert.example"));
+        assert_eq!(connection.connect_timeout(), None);
+        assert_eq!(connection.command_timeout(), Some(Duration::from_secs(600)));
+        assert_eq!(connection.application_name(), "pipeline");
+        assert_eq!(
+            parse("Server=s;Database=d;Command Timeout=0").command_timeout(),
+            None
+        );
+    }
+
+    #[test]
+    fn a_key_has_many_names() {
+        let plain = parse("Server=s;Database=d;User ID=u;Password=p;Connect Timeout=5");
+        for server in [
+            "Data Source",
+            "ADDRESS",
+            "addr",
+            "Network Address",
+            "datasource",
+        ] {
+            for database in ["Initial Catalog", "InitialCatalog", "database"] {
+                for user in ["UID", "User", "UserID"] {
+                    for word in ["PWD", "password"] {
+                        for limit in ["Connection Timeout", "TIMEOUT", "ConnectTimeout"] {
+                            let text =
+                                format!("{server}=s;{database}=d;{user}=u;{word}=p;{limit}=5");
+                            assert_eq!(parse(&text), plain, "{text}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// <https://learn.microsoft.com/dotnet/framework/data/adonet/connection-string-syntax>
+    #[test]
+    fn quotes_are_those_of_dotnet() {
+        for (written, read) in [
+            ("plain", "plain"),
+            ("  two words  ", "two words"),
+            ("'  kept  '", "  kept  "),
+            ("\" kept \"  ", " kept "),
+            ("'a;b=c'", "a;b=c"),
+            ("\"a;b\"", "a;b"),
+            ("'it''s'", "it's"),
+            ("\"say \"\"x\"\"\"", "say \"x\""),
+            ("'a\"b'", "a\"b"),
+            ("\"a'b\"", "a'b"),
+            ("a'b", "a'b"),
+            ("a=b", "a=b"),
+            (" =b", "=b"),
+            (" ==", "=="),
+            ("{braces}", "{braces}"),
+            ("{a", "{a"),
+            ("a\tb", "a\tb"),
+            ("'a\u{1}b'", "a\u{1}b"),
+            ("пароль", "пароль"),
+        ] {
+            assert_eq!(password(written).as_deref(), Ok(read), "{written}");
+        }
+        for wrong in [
+            "'open", "\"open", "'a'b", "a'", "a\"", "b''", "a\u{1}b", "'a\0b'", "'a' 'b'",
+        ] {
+            assert_eq!(
+                password(wrong),
+                Err(ConnectionStringError::Syntax { part: 3 }),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_is_trimmed_and_may_hold_an_equal_sign() {
+        assert_eq!(
+            pairs(" ; a b = 1 ;; x==y=2; \t").unwrap(),
+            [
+                ("a b".to_owned(), "1".to_owned()),
+                ("x=y".to_owned(), "2".to_owned())
+            ]
+        );
+        assert_eq!(pairs("a=").unwrap(), [("a".to_owned(), String::new())]);
+        assert_eq!(pairs("").unwrap(), []);
+        for (wrong, part) in [
+            ("a", 1),
+            ("a=1;b", 2),
+            ("=1", 1),
+            (" =1", 1),
+            ("a==", 1),
+            ("a\u{1}=1", 1),
+            ("a=1;'b'", 2),
+        ] {
+            assert_eq!(
+                pairs(wrong),
+                Err(ConnectionStringError::Syntax { part }),
+                "{wrong}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_last_of_two_counts_and_an_empty_one_is_none() {
+        assert_eq!(
+            parse("Server=a;Data Source=b;Database=d").server_name(),
+            "b"
+        );
+        assert_eq!(
+            refused("Server=a;Server=;Database=d"),
+            ConnectionStringError::Missing("Server")
+        );
+        let emptied = parse("Server=a;Database=d;Encrypt=;User ID='';Password=;Connect Timeout= ");
+        assert_eq!(emptied, parse("Server=a;Database=d"));
+    }
+
+    #[test]
+    fn a_server_is_host_and_port() {
+        for (written, host, port) in [
+            ("s", "s", 1433),
+            ("TCP:S.database.windows.net", "s.database.windows.net", 1433),
+            ("tcp: s , 1444 ", "s", 1444),
+            (".", "localhost", 1433),
+            ("(local)", "localhost", 1433),
+            ("(LOCAL),1444", "localhost", 1444),
+            ("s\\instance,1444", "s", 1444),
+            (".\\sqlexpress,1444", "localhost", 1444),
+            ("127.0.0.1,1444", "127.0.0.1", 1444),
+            ("::1", "::1", 1433),
+            ("tcp:[fe80::1],1444", "fe80::1", 1444),
+            ("my_server", "my_server", 1433),
+        ] {
+            let address = server_address(written);
+            let expected = ServerAddress {
+                host: host.to_owned(),
+                port,
+            };
+            assert_eq!(address, Ok(expected), "{written}");
+        }
+        for (written, word) in [
+            ("s\\instance", "port"),
+            ("np:\\\\s\\pipe\\sql\\query", "TCP"),
+            ("\\\\s\\pipe\\sql\\query", "TCP"),
+            ("lpc:s", "TCP"),
+            ("admin:s", "TCP"),
+            ("(localdb)\\MSSQLLocalDB", "LocalDB"),
+            ("s:1433", "comma"),
+            ("s,0", "65535"),
+            ("s,65536", "65535"),
+            ("s,", "65535"),
+            ("s,1433,1434", "65535"),
+            ("https://s", "host"),
+            ("a b", "host"),
+            (",1433", "host"),
+            ("tcp:", "host"),
+        ] {
+            let remedy = server_address(written).unwrap_err();
+            assert!(remedy.contains(word), "{written}: {remedy}");
+            let text = format!("Server='{written}';Database=d");
+            assert_eq!(refused(&text), Key::Server.wrong(remedy));
+        }
+    }
+
+    #[test]
+    fn a_database_is_always_named() {
+        for text in [
+            "Server=s",
+            "Server=s;Database= ",
+            "Server=s;Initial Catalog=''",
+        ] {
+            assert_eq!(refused(text), ConnectionStringError::Missing("Database"));
+        }
+        let long = "d".repeat(129);
+        assert!(matches!(
+            refused(&format!("Server=s;Database={long}")),
+            ConnectionStringError::Value {
+                key: "Database",
+                ..
+            }
+        ));
+        assert_eq!(refused(""), ConnectionStringError::Missing("Server"));
+    }
+
+    #[test]
+    fn each_authentication_says_how_a_login_is_proven() {
+        let authentication = |text: &str| {
+            parse(&format!("Server=s;Database=d;{text}"))
+                .authentication()
+                .clone()
+        };
+        let id = || Some("id".to_owned());
+        for (text, expected) in [
+            ("", Authentication::Default { client_id: None }),
+            (
+                "Authentication=Active Directory Default",
+                Authentication::Default { client_id: None },
+            ),
+            (
+                "Authentication=ActiveDirectoryDefault;User ID=id",
+                Authentication::Default { client_id: id() },
+            ),
+            (
+                "Authentication=active directory msi",
+                Authentication::ManagedIdentity { client_id: None },
+            ),
+            (
+                "Authentication='Active Directory Managed Identity';UID=id",
+                Authentication::ManagedIdentity { client_id: id() },
+            ),
+            (
+                "Authentication=Active Directory Workload Identity;User=id",
+                Authentication::WorkloadIdentity { client_id: id() },
+            ),
+            (
+                "Authentication=Active Directory Service Principal;User ID=id;Password=hush",
+                Authentication::ServicePrincipal {
+                    client_id: "id".to_owned(),
+                    secret: Secret::new("hush"),
+                },
+            ),
+        ] {
+            assert_eq!(authentication(text), expected, "{text}");
+        }
+        let by_password = Authentication::SqlPassword {
+            user: "id".to_owned(),
+            password: Secret::new("hush"),
+        };
+        for text in [
+            "",
+            "Authentication=SqlPassword;",
+            "Authentication=Sql Password;",
+        ] {
+            let text = format!("{text}User ID=id;Password=hush");
+            assert_eq!(authentication(&text), by_password);
+        }
+    }
+
+    #[test]
+    fn a_login_that_cannot_be_proven_is_refused() {
+        use ConnectionStringError as Error;
+        for (text, expected) in [
+            ("User ID=u", Error::UserWithoutPassword),
+            ("Password=p", Error::PasswordWithoutUser),
+            (
+                "Authentication=Sql Password;User ID=u",
+                Error::UserWithoutPassword,
+            ),
+            ("Authentication=Sql Password", Error::Missing("User ID")),
+            (
+                "Authentication=Active Directory Default;User ID=u;Password=p",
+                Error::PasswordBesideToken,
+            ),
+            (
+                "Authentication=Active Directory MSI;Password=p",
+                Error::PasswordBesideToken,
+            ),
+            (
+                "Authentication=Active Directory Service Principal;User ID=u",
+                Error::UserWithoutPassword,
+            ),
+            (
+                "Authentication=Active Directory Interactive",
+                Error::UnsupportedAuthentication("Active Directory Interactive"),
+            ),
+            (
+                "Authentication=ActiveDirectoryIntegrated",
+                Error::UnsupportedAuthentication("Active Directory Integrated"),
+            ),
+            (
+                "Authentication=Active Directory Password;User ID=u;Password=p",
+                Error::UnsupportedAuthentication("Active Directory Password"),
+            ),
+            (
+                "Authentication=Active Directory Device Code Flow",
+                Error::UnsupportedAuthentication("Active Directory Device Code Flow"),
+            ),
+            (
+                "TrustServerCertificate=true",
+                Error::TokenWithoutCertificate,
+            ),
+            (
+                "Authentication=Active Directory Service Principal;User ID=u;Password=p;TrustServerCertificate=true",
+                Error::TokenWithoutCertificate,
+            ),
+        ] {
+            assert_eq!(refused(&format!("Server=s;Database=d;{text}")), expected);
+        }
+    }
+
+    #[test]
+    fn windows_logins_are_refused_by_name() {
+        for text in [
+            "Integrated Security=true",
+            "Trusted_Connection=yes",
+            "Integrated Security=SSPI",
+        ] {
+            let error = refused(&format!("Server=s;Database=d;{text}"));
+            assert!(
+                error.to_string().starts_with("Integrated Security "),
+                "{error}"
+            );
+        }
+        parse("Server=s;Database=d;Integrated Security=false;Trusted_Connection=No");
+    }
+
+    #[test]
+    fn keys_that_change_nothing_are_accepted() {
+        let plain = parse("Server=s;Database=d");
+        for text in [
+            "Persist Security Info=True",
+            "MultipleActiveResultSets=True",
+            "Pooling=false",
+            "Min Pool Size=1;Max Pool Size=9",
+            "Connect Retry Count=3;ConnectRetryInterval=10",
+            "Workstation ID=laptop;WSID=laptop",
+            "Packet Size=8000",
+            "Asynchronous Processing=True",
+            "Column Encryption Setting=Disabled",
+            "ApplicationIntent=ReadWrite;Application Intent=",
+            "MultiSubnetFailover=True",
+        ] {
+            assert_eq!(
+                parse(&format!("Server=s;Database=d;{text}")),
+                plain,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn keys_that_dbvc_would_have_to_heed_are_refused() {
+        for (text, key) in [
+            ("ApplicationIntent=ReadOnly", "ApplicationIntent"),
+            (
+                "Column Encryption Setting=Enabled",
+                "Column Encryption Setting",
+            ),
+            ("AttachDbFilename=x", "AttachDBFilename"),
+            ("Failover Partner=x", "Failover Partner"),
+            ("Network Library=dbnmpntw", "Network Library"),
+            ("Server Certificate=x", "Server Certificate"),
+            ("User Instance=true", "User Instance"),
+        ] {
+            let error = refused(&format!("Server=s;Database=d;{text}")).to_string();
+            assert!(error.starts_with(key), "{error}");
+        }
+        assert_eq!(
+            refused("Server=s;Datbase=d"),
+            ConnectionStringError::UnknownKey { part: 2 }
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_refused_by_its_key() {
+        for (text, name) in [
+            ("Encrypt=perhaps", "Encrypt"),
+            ("TrustServerCertificate=1", "TrustServerCertificate"),
+            ("Connect Timeout=soon", "Connect Timeout"),
+            ("Connect Timeout=-1", "Connect Timeout"),
+            ("Command Timeout=1.5", "Command Timeout"),
+            ("HostNameInCertificate=a/b", "HostNameInCertificate"),
+            ("Authentication=Magic", "Authentication"),
+        ] {
+            match refused(&format!("Server=s;Database=d;{text}")) {
+                ConnectionStringError::Value { key, .. } => assert_eq!(key, name),
+                other => panic!("{text}: {other}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_placeholder_of_the_portal_is_told() {
+        for (text, key) in [
+            ("User ID=ada;Password={your_password}", "Password"),
+            ("User ID={your_username};Password=x", "User ID"),
+            ("Password={Your_Password_Here}", "Password"),
+        ] {
+            assert_eq!(
+                refused(&format!("Server=s;Database=d;{text}")),
+                ConnectionStringError::Placeholder { key }
+            );
+        }
+    }
+
+    #[test]
+    fn no_value_is_ever_told() {
+        for text in [
+            "hush",
+            "hush=",
+            "hush=hush",
+            "Server=hush\\hush;Database=d",
+            "Server=hush:1;Database=d",
+            "Server=s;Database=d;Encrypt=hush",
+            "Server=s;Database=d;Authentication=hush",
+            "Server=s;Database=d;Connect Timeout=hush",
+            "Server=s;Database=d;User ID=u;Password=a;hush",
+            "Server=s;Database=d;User ID=u;Password=a;hush=x",
+            "Server=s;Database=d;User ID=u;Password='hush",
+            "Server=s;Database=d;User ID=hush",
+            "Server=s;Database=d;Password=hush",
+            "Server=s;Database=d;ApplicationIntent=hush",
+            "Server=s;Database=d;HostNameInCertificate=hush/hush",
+        ] {
+            let error = refused(text);
+            assert!(!error.to_string().contains("hush"), "{error}");
+            assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+        }
+        for text in [
+            "User ID=u;Password=hush",
+            "Authentication=Active Directory Service Principal;User ID=u;Password=hush",
+        ] {
+            let connection = parse(&format!("Server=s;Database=d;{text}"));
+            assert!(!format!("{connection:?}").contains("hush"));
+        }
+    }
+
+    #[test]
+    fn parts_are_read_as_a_string_of_them() {
+        let parts = ConnectionString::from_parts(
+            "tcp:s,1444",
+            "d",
+            Some("u".to_owned()),
+            Some("a;b'c ".to_owned()),
+        );
+        assert_eq!(
+            parts.unwrap(),
+            parse("Server=s,1444;Database=d;User ID=u;Password=\"a;b'c \"")
+        );
+        assert!(ConnectionString::from_parts("s", "", None, None).is_err());
+        assert!(ConnectionString::for_identity("a\\b", "d").is_err());
     }
 }

@@ -40,14 +40,25 @@ const TOKEN_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long before its end a token is renewed; `azure_identity` does the same.
 const RENEWED_BEFORE_END: Duration = Duration::from_secs(300);
 
-/// The identity that the process has, as the platform tells it by environment variables.
+/// Who vouches for the process.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum IdentitySource {
+    /// A person who has logged in to a developer's tools (`az login`): outside Azure.
+    #[default]
+    DeveloperTools,
+    /// Azure itself.
+    ManagedIdentity,
+    /// Kubernetes, whose tokens are exchanged.
+    WorkloadIdentity,
+}
+
+/// The identity of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct AppIdentity {
-    /// Whether the process runs in Azure, where it has a managed identity. Elsewhere a developer's tools give tokens.
-    pub in_azure: bool,
-    /// Whether Kubernetes gives tokens to exchange (`AZURE_FEDERATED_TOKEN_FILE` is set).
-    pub is_federated: bool,
-    /// The user-assigned identity to use where none is named (`AZURE_CLIENT_ID`). Defaults to the system-assigned one.
+    /// Who vouches for it.
+    pub source: IdentitySource,
+    /// The user-assigned identity to use where a connection string names none (`AZURE_CLIENT_ID`). Defaults to the
+    /// system-assigned one.
     pub client_id: Option<String>,
     /// The tenant of registered applications (`AZURE_TENANT_ID`).
     pub tenant_id: Option<String>,
@@ -128,12 +139,10 @@ impl Kind {
     /// The credential of the process itself.
     fn of_process(identity: &AppIdentity, client_id: Option<&String>) -> Self {
         let client_id = client_id.or(identity.client_id.as_ref()).cloned();
-        if identity.is_federated {
-            Self::WorkloadIdentity { client_id }
-        } else if identity.in_azure {
-            Self::ManagedIdentity { client_id }
-        } else {
-            Self::DeveloperTools
+        match identity.source {
+            IdentitySource::DeveloperTools => Self::DeveloperTools,
+            IdentitySource::ManagedIdentity => Self::ManagedIdentity { client_id },
+            IdentitySource::WorkloadIdentity => Self::WorkloadIdentity { client_id },
         }
     }
 
@@ -283,5 +292,219 @@ impl Credentials {
         let credential = kind.clone().make().map_err(CredentialError::NoIdentity)?;
         made.push((kind, credential.clone()));
         Ok(credential)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::CountingCredential;
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn scope(host: &str, allowed: &[&str]) -> Option<&'static str> {
+        let allowed: Vec<String> = allowed.iter().map(ToString::to_string).collect();
+        Scope::of_host(host, &allowed)
+            .ok()
+            .map(|Scope(scope)| scope)
+    }
+
+    #[test]
+    fn only_azure_sql_and_what_the_settings_name_has_a_scope() {
+        assert_eq!(scope("lpa.database.windows.net", &[]), Some(PUBLIC_SCOPE));
+        assert_eq!(
+            scope("w1.tr5.worker.database.windows.net", &[]),
+            Some(PUBLIC_SCOPE)
+        );
+        for outside in [
+            "database.windows.net",
+            ".database.windows.net",
+            "lpa.database.windows.net.evil.example",
+            "evil-database.windows.net",
+            "lpa.documents.azure.com",
+            "lpa.database.chinacloudapi.cn",
+            "localhost",
+            "10.0.0.1",
+            "",
+        ] {
+            assert_eq!(scope(outside, &[]), None, "{outside}");
+        }
+        assert_eq!(scope("evil.example", &[".lpa.example"]), None);
+    }
+
+    #[test]
+    fn each_cloud_has_a_scope_of_its_own() {
+        for (host, suffix, expected) in [
+            (
+                "lpa.database.chinacloudapi.cn",
+                ".database.chinacloudapi.cn",
+                "https://database.chinacloudapi.cn/.default",
+            ),
+            (
+                "lpa.database.usgovcloudapi.net",
+                ".database.usgovcloudapi.net",
+                "https://database.usgovcloudapi.net/.default",
+            ),
+            ("sql.lpa.example", ".lpa.example", PUBLIC_SCOPE),
+        ] {
+            assert_eq!(scope(host, &[suffix]), Some(expected), "{host}");
+        }
+    }
+
+    fn identity(source: IdentitySource) -> AppIdentity {
+        AppIdentity {
+            source,
+            client_id: Some("own".to_owned()),
+            tenant_id: None,
+        }
+    }
+
+    #[test]
+    fn the_identity_of_the_process_depends_on_where_it_runs() {
+        let of = |source, client_id: Option<&str>| {
+            let client_id = client_id.map(str::to_owned);
+            Kind::of_process(&identity(source), client_id.as_ref())
+        };
+        assert_eq!(
+            of(IdentitySource::DeveloperTools, Some("named")),
+            Kind::DeveloperTools
+        );
+        for (client_id, expected) in [(None, "own"), (Some("named"), "named")] {
+            let expected = Some(expected.to_owned());
+            assert_eq!(
+                of(IdentitySource::ManagedIdentity, client_id),
+                Kind::ManagedIdentity {
+                    client_id: expected.clone()
+                }
+            );
+            assert_eq!(
+                of(IdentitySource::WorkloadIdentity, client_id),
+                Kind::WorkloadIdentity {
+                    client_id: expected
+                }
+            );
+        }
+    }
+
+    async fn proof_of(
+        credentials: &Credentials,
+        authentication: &Authentication,
+    ) -> Result<Proof, CredentialError> {
+        let host = "lpa.database.windows.net";
+        credentials.prove(authentication, host, host).await
+    }
+
+    #[tokio::test]
+    async fn a_password_needs_no_token() {
+        let given = CountingCredential::new("marked", HOUR);
+        let credentials = Credentials::new(AppIdentity::default(), vec![], Some(given.clone()));
+        let authentication = Authentication::SqlPassword {
+            user: "ada".to_owned(),
+            password: "hush".into(),
+        };
+        let proof = credentials
+            .prove(&authentication, "anywhere.example", "anywhere.example")
+            .await
+            .unwrap();
+        let expected = Proof::Password {
+            user: "ada".to_owned(),
+            password: "hush".into(),
+        };
+        assert_eq!(proof, expected);
+        assert!(given.scopes().is_empty());
+        assert!(!format!("{proof:?}").contains("hush"));
+    }
+
+    #[tokio::test]
+    async fn every_other_authentication_is_a_token() {
+        let given = CountingCredential::new("marked", HOUR);
+        let identity = AppIdentity {
+            tenant_id: Some("team".to_owned()),
+            ..AppIdentity::default()
+        };
+        let credentials = Credentials::new(identity, vec![], Some(given.clone()));
+        for authentication in [
+            Authentication::Default { client_id: None },
+            Authentication::ManagedIdentity { client_id: None },
+            Authentication::WorkloadIdentity { client_id: None },
+            Authentication::ServicePrincipal {
+                client_id: "app".to_owned(),
+                secret: "hush".into(),
+            },
+        ] {
+            let proof = proof_of(&credentials, &authentication).await.unwrap();
+            assert_eq!(proof, Proof::Token("marked".into()));
+            assert!(!format!("{proof:?}").contains("marked"));
+        }
+        assert_eq!(given.scopes(), [PUBLIC_SCOPE; 4]);
+    }
+
+    #[tokio::test]
+    async fn an_application_needs_its_tenant() {
+        let credentials = Credentials::new(AppIdentity::default(), vec![], None);
+        let authentication = Authentication::ServicePrincipal {
+            client_id: "app".to_owned(),
+            secret: "hush".into(),
+        };
+        let error = proof_of(&credentials, &authentication).await.unwrap_err();
+        assert!(error.to_string().contains("AZURE_TENANT_ID"), "{error}");
+    }
+
+    #[test]
+    fn each_credential_is_made_once() {
+        let credentials = Credentials::new(AppIdentity::default(), vec![], None);
+        let application = |secret: &'static str| {
+            let kind = Kind::ServicePrincipal {
+                tenant_id: "team".to_owned(),
+                client_id: "app".to_owned(),
+                secret: secret.into(),
+            };
+            credentials.credential(kind).unwrap()
+        };
+        let first = application("hush");
+        assert!(Arc::ptr_eq(&first, &application("hush")));
+        assert!(!Arc::ptr_eq(&first, &application("hush-hush")));
+        assert!(!format!("{credentials:?}").contains("hush"));
+    }
+
+    #[tokio::test]
+    async fn a_tool_is_started_anew_only_when_its_token_is_about_to_end() {
+        for (lasts, starts) in [(HOUR, 1), (RENEWED_BEFORE_END, 3)] {
+            let tool = CountingCredential::new("marked", lasts);
+            let remembering = Remembering {
+                credential: tool.clone(),
+                tokens: tokio::sync::Mutex::default(),
+            };
+            for _ in 0..3 {
+                let token = remembering.get_token(&["a"], None).await.unwrap();
+                assert_eq!(token.token.secret(), "marked");
+            }
+            assert_eq!(tool.scopes().len(), starts);
+            remembering.get_token(&["b"], None).await.unwrap();
+            assert_eq!(tool.scopes().last().map(String::as_str), Some("b"));
+        }
+    }
+
+    #[derive(Debug)]
+    struct SilentCredential;
+
+    #[async_trait]
+    impl TokenCredential for SilentCredential {
+        async fn get_token(
+            &self,
+            _: &[&str],
+            _: Option<TokenRequestOptions<'_>>,
+        ) -> azure_core::Result<AccessToken> {
+            std::future::pending().await
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_that_does_not_come_is_not_waited_for_without_end() {
+        let given = Arc::new(SilentCredential);
+        let credentials = Credentials::new(AppIdentity::default(), vec![], Some(given));
+        let authentication = Authentication::Default { client_id: None };
+        let error = proof_of(&credentials, &authentication).await.unwrap_err();
+        assert!(error.to_string().contains("within 30 s"), "{error}");
     }
 }

@@ -33,7 +33,7 @@ pub(super) fn requests(statements: &[Statement]) -> Vec<Request> {
             .is_some_and(|last| last.parameters.len() + bound <= MOST_PARAMETERS);
         if !fits {
             requests.push(Request {
-                text: "SET NOCOUNT ON;\n".to_owned(),
+                text: String::new(),
                 parameters: Vec::new(),
                 statements: index..index,
             });
@@ -115,7 +115,7 @@ mod tests {
         assert_eq!(requests.len(), 1);
         assert_eq!(
             requests[0].text,
-            "SET NOCOUNT ON;\nSELECT a FROM t WHERE b = @P2 AND c = @P1 AND d = @P2;\n\
+            "SELECT a FROM t WHERE b = @P2 AND c = @P1 AND d = @P2;\n\
              UPDATE t SET a = NULL, b = @P4 WHERE c = @P3;\nSELECT @@ROWCOUNT AS affected;\n"
         );
         assert_eq!(

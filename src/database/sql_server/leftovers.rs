@@ -11,32 +11,53 @@ use crate::script::{SessionChanges, session_changes};
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Leftovers {
     changes: SessionChanges,
+    /// Something that comes between nobody and dbvc's records, but that the next script should not find.
+    lasting: bool,
 }
+
+/// Words of what lasts as long as a session: temporary tables and procedures, cursors, what is kept for the session, open keys.
+const LASTING: [&str; 4] = ["#", "CURSOR", "SESSION_CONTEXT", "SYMMETRIC"];
 
 impl Leftovers {
     /// Told from the texts of the batches that were sent.
     pub fn of(batches: &[BatchText]) -> Self {
-        let mut changes = SessionChanges::default();
+        let mut all = Self::default();
         for batch in batches {
-            changes = changes.and(session_changes(&batch.text));
+            let one = session_changes(&batch.text);
+            let changes = &mut all.changes;
+            changes.options |= one.options;
+            changes.noexec |= one.noexec;
+            changes.parseonly |= one.parseonly;
+            changes.fmtonly |= one.fmtonly;
+            changes.showplan |= one.showplan;
+            changes.database |= one.database;
+            changes.principal |= one.principal;
+            let text = batch.text.to_ascii_uppercase();
+            all.lasting |= LASTING.iter().any(|word| text.contains(word));
         }
-        Self { changes }
+        all
     }
 
     /// Whether there is nothing that would come between dbvc and its records.
     pub fn is_empty(&self) -> bool {
-        !self.changes.options && !self.changes.database && !self.changes.principal
+        self.changes == SessionChanges::default()
     }
 
     /// Whether the session is not fit for another script, which should find it as if it were the first.
     pub fn soil_session(&self) -> bool {
-        !self.is_empty() || self.changes.lasting
+        !self.is_empty() || self.lasting
     }
 }
 
-/// The statements that undo it, as far as statements can. `database`: where the session belongs.
-pub(super) fn restoring(leftovers: &Leftovers, database: &str) -> String {
+/// The batches that undo it, as far as statements can. `database`: where the session belongs.
+pub(super) fn restoring(leftovers: &Leftovers, database: &str) -> Vec<String> {
     let changes = &leftovers.changes;
+    let mut batches = Vec::new();
+    if changes.showplan {
+        // Each is the only statement of its batch, or it is explained and not executed.
+        let options = ["SHOWPLAN_ALL", "SHOWPLAN_TEXT", "SHOWPLAN_XML"];
+        batches.extend(options.map(|option| format!("SET {option} OFF;")));
+    }
     let mut text = String::new();
     // These three first: while one of them is on, nothing else is executed.
     for (mentioned, option) in [
@@ -59,7 +80,10 @@ pub(super) fn restoring(leftovers: &Leftovers, database: &str) -> String {
     if changes.database {
         text.push_str(&format!("USE [{}]; ", database.replace(']', "]]")));
     }
-    text
+    if !text.is_empty() {
+        batches.push(text);
+    }
+    batches
 }
 
 #[cfg(test)]
@@ -80,18 +104,21 @@ mod tests {
         let plain = left_by("CREATE TABLE t (id INT); UPDATE t SET id = 1;");
         assert!(plain.is_empty());
         assert!(!plain.soil_session());
-        assert_eq!(restoring(&plain, "db"), "");
+        assert!(restoring(&plain, "db").is_empty());
     }
 
     #[test]
     fn what_keeps_statements_from_running_is_undone_first() {
-        let text = restoring(&left_by("SET NOEXEC ON;"), "db");
-        assert!(text.starts_with("SET NOEXEC OFF; SET XACT_ABORT ON;"), "{text}");
+        let text = &restoring(&left_by("SET NOEXEC ON;"), "db")[0];
+        assert!(
+            text.starts_with("SET NOEXEC OFF; SET XACT_ABORT ON;"),
+            "{text}"
+        );
     }
 
     #[test]
     fn the_name_of_the_database_is_quoted() {
-        let text = restoring(&left_by("USE master"), "odd]name");
+        let text = &restoring(&left_by("USE master"), "odd]name")[0];
         assert!(text.contains("USE [odd]]name];"), "{text}");
     }
 

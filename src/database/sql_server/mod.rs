@@ -12,6 +12,8 @@ mod retry;
 mod script_run;
 mod session;
 mod target;
+#[cfg(test)]
+mod testing;
 mod transcript;
 
 use std::sync::Arc;
@@ -27,7 +29,7 @@ pub use connection::SqlServerConnection;
 pub use connection_string::{
     Authentication, ConnectionString, ConnectionStringError, Encryption, ServerAddress,
 };
-pub use credentials::{AppIdentity, CredentialError};
+pub use credentials::{AppIdentity, CredentialError, IdentitySource};
 use pool::Pools;
 pub use retry::RetryPolicy;
 pub use target::{ConnectionVariables, Target, TargetError};
@@ -74,8 +76,7 @@ impl Database for SqlServerDatabase {
     }
 
     async fn open(&self, access: Access) -> Result<Box<dyn Connection>, DatabaseError> {
-        let connection =
-            SqlServerConnection::open(self, access).await?;
+        let connection = SqlServerConnection::open(self, access).await?;
         Ok(Box::new(connection))
     }
 }

@@ -142,4 +142,3 @@ impl managed::Manager for Manager {
             .map_err(|error| RecycleError::message(error.to_string()))
     }
 }
-

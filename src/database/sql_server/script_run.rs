@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// memory-optimised tables.
 const NEEDS_NO_TRANSACTION: [i64; 3] = [226, 574, 12331];
 
+/// A procedure or a dynamic text ended a transaction that it did not begin, or the other way round.
+const MISMATCH: i64 = 266;
+
 /// The number that SQL Server's own clients give to a time limit of theirs.
 const CLIENT_TIMEOUT: i64 = -2;
 
@@ -115,14 +118,14 @@ async fn once(
             }),
             _ => None,
         }));
-    let ended_transaction = said.contains(&Said::TransactionEnded);
     let mut errors = errors(batch, &said, sent.as_ref());
     match sent {
         None => {
             errors.push(own_error(
                 batch,
                 CLIENT_TIMEOUT,
-                "the batch took longer than DBVC_STATEMENT_TIMEOUT allows and was cancelled".to_owned(),
+                "the batch took longer than DBVC_STATEMENT_TIMEOUT allows and was cancelled"
+                    .to_owned(),
             ));
         }
         Some(Err(error)) if error.code().is_none() => {
@@ -134,10 +137,14 @@ async fn once(
         }
         Some(_) => {}
     }
+    if mode != ScriptMode::WithoutTransaction && ended_by_script(&said, &errors) {
+        return Some(ScriptEnd::Left {
+            left: Leftover::EndedTransaction,
+            errors,
+        });
+    }
     if errors.is_empty() {
-        // An error ends the transaction as well, but then it is the error that is told.
-        let by_itself = ended_transaction && mode != ScriptMode::WithoutTransaction;
-        return by_itself.then_some(ScriptEnd::Left(Leftover::EndedTransaction));
+        return None;
     }
     let refused_by_server = sent_by_server(&errors) && session.is_usable();
     Some(ScriptEnd::Failed {
@@ -146,6 +153,14 @@ async fn once(
             && is_single_statement(&batch.text, Syntax::TransactSql),
         errors,
     })
+}
+
+/// Whether the script ended dbvc's transaction itself, so that a part of it may be there for good. An error rolls the
+/// transaction back as well, and then nothing of it remains.
+fn ended_by_script(said: &[Said], errors: &[ServerError]) -> bool {
+    said.contains(&Said::Committed)
+        || errors.iter().any(|error| error.number == MISMATCH)
+        || (errors.is_empty() && said.contains(&Said::RolledBack))
 }
 
 /// Whether every error is the server's own word: then it has ended what it was doing.
@@ -255,9 +270,16 @@ async fn look(session: &mut Session, batch: &BatchText, mode: ScriptMode) -> Opt
                 ),
             ))
         }
-        (_, 0, _) => Some(ScriptEnd::Left(Leftover::EndedTransaction)),
-        (_, _, -1) => Some(ScriptEnd::Left(Leftover::DoomedTransaction)),
+        (_, 0, _) => Some(left(Leftover::EndedTransaction)),
+        (_, _, -1) => Some(left(Leftover::DoomedTransaction)),
         _ => None,
+    }
+}
+
+fn left(left: Leftover) -> ScriptEnd {
+    ScriptEnd::Left {
+        left,
+        errors: Vec::new(),
     }
 }
 

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures_util::TryStreamExt as _;
-use tiberius::time::{Date, DateTime2, DateTimeOffset, Time};
 use tiberius::error::Error as DriverError;
+use tiberius::time::{Date, DateTime2, DateTimeOffset, Time};
 use tiberius::{ColumnData, QueryItem, QueryStream, ToSql};
 
 use super::super::{DatabaseError, Row, SHORT_WAIT, Value};
@@ -55,13 +55,14 @@ impl Session {
     /// Connects, trying for at most `patience`.
     pub async fn open(connector: &Connector, patience: Duration) -> Result<Self, DatabaseError> {
         const PHASE: &str = "connecting";
-        let client = connector
-            .connect(patience)
-            .await
-            .map_err(|error| DatabaseError::Unavailable {
-                phase: PHASE,
-                message: error.to_string(),
-            })?;
+        let client =
+            connector
+                .connect(patience)
+                .await
+                .map_err(|error| DatabaseError::Unavailable {
+                    phase: PHASE,
+                    message: error.to_string(),
+                })?;
         let mut session = Self {
             client,
             database: String::new(),
@@ -97,11 +98,6 @@ impl Session {
         !self.broken
     }
 
-    /// Gives the session up: it is closed with its last user.
-    pub fn break_off(&mut self) {
-        self.broken = true;
-    }
-
     /// Sends one of dbvc's own texts as a language batch.
     pub async fn language(
         &mut self,
@@ -121,10 +117,7 @@ impl Session {
         parameters: &[Value],
         lock_wait: Duration,
     ) -> Result<Vec<ResultSet>, DriverError> {
-        let bound: Vec<&dyn ToSql> = parameters
-            .iter()
-            .map(|value| value as &dyn ToSql)
-            .collect();
+        let bound: Vec<&dyn ToSql> = parameters.iter().map(|value| value as &dyn ToSql).collect();
         self.bounded(lock_wait + PATIENCE, async |client| {
             collect(client.query(text, &bound).await?).await
         })
@@ -161,8 +154,7 @@ impl Session {
 
     /// Tells the server to stop what it does, and waits a little for its word that it has.
     pub async fn cancel(&mut self) {
-        let cancelled =
-            tokio::time::timeout(SHORT_WAIT, self.client.cancel_query()).await;
+        let cancelled = tokio::time::timeout(SHORT_WAIT, self.client.cancel_query()).await;
         self.broken = !matches!(cancelled, Ok(Ok(())));
     }
 
@@ -290,9 +282,9 @@ fn to_value(data: ColumnData<'_>) -> Value {
         ColumnData::Bit(value) => or_null(value, |flag| Value::Integer(flag.into())),
         ColumnData::String(value) => or_null(value, |text| Value::Text(text.into_owned())),
         // In both the date and time are UTC: the offset only says how it was written.
-        ColumnData::DateTimeOffset(value) => {
-            or_null(value, |moment| Value::Text(from_wire(moment.datetime2()).to_string()))
-        }
+        ColumnData::DateTimeOffset(value) => or_null(value, |moment| {
+            Value::Text(from_wire(moment.datetime2()).to_string())
+        }),
         ColumnData::DateTime2(value) => {
             or_null(value, |moment| Value::Text(from_wire(moment).to_string()))
         }

@@ -27,15 +27,15 @@ const SECRET_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct ConnectionVariables(BTreeMap<String, Secret>);
 
 impl ConnectionVariables {
-    /// The value of a variable.
-    pub fn get(&self, name: &str) -> Option<&Secret> {
+    fn get(&self, name: &str) -> Option<&Secret> {
         self.0.get(name)
     }
 }
 
-impl FromIterator<(String, Secret)> for ConnectionVariables {
-    fn from_iter<I: IntoIterator<Item = (String, Secret)>>(variables: I) -> Self {
-        Self(variables.into_iter().collect())
+impl FromIterator<(String, String)> for ConnectionVariables {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
+        let secret = |(name, value)| (name, Secret::new::<String>(value));
+        Self(variables.into_iter().map(secret).collect())
     }
 }
 
@@ -71,7 +71,7 @@ pub enum TargetError {
     },
     /// The app may not read the secret.
     #[error(
-        "the app's identity may not read the secret {url}; give it the role Key Vault Secrets User"
+        "the app's identity may not read the secret {url}: give it the role Key Vault Secrets User, and let the vault's firewall admit the app"
     )]
     SecretDenied {
         /// Which one.
@@ -98,6 +98,16 @@ pub enum TargetError {
 }
 
 impl TargetError {
+    /// What the vault's answer says about a secret.
+    fn of_vault(place: &SecretPlace, error: azure_core::Error) -> Self {
+        let url = place.to_string();
+        match error.http_status() {
+            Some(StatusCode::NotFound) => Self::NoSecret { url },
+            Some(StatusCode::Forbidden | StatusCode::Unauthorized) => Self::SecretDenied { url },
+            _ => Self::Vault { url, error },
+        }
+    }
+
     /// Whether the vault, and not what it said, is the reason.
     fn is_silence(&self) -> bool {
         matches!(self, Self::Vault { .. } | Self::VaultTooLate { .. })
@@ -157,16 +167,7 @@ pub(super) struct KeyVault(pub Arc<Credentials>);
 impl Vault for KeyVault {
     async fn read(&self, place: &SecretPlace) -> Result<Secret, TargetError> {
         let endpoint = format!("https://{}.vault.azure.net", place.vault);
-        let failed = |error: azure_core::Error| {
-            let url = place.to_string();
-            match error.http_status() {
-                Some(StatusCode::NotFound) => TargetError::NoSecret { url },
-                Some(StatusCode::Forbidden | StatusCode::Unauthorized) => {
-                    TargetError::SecretDenied { url }
-                }
-                _ => TargetError::Vault { url, error },
-            }
-        };
+        let failed = |error| TargetError::of_vault(place, error);
         let client = SecretClient::new(&endpoint, self.0.of_process()?, None).map_err(failed)?;
         let reading = async { client.get_secret(&place.name, None).await?.into_model() };
         let secret = timeout(SECRET_TIMEOUT, reading)
@@ -336,5 +337,204 @@ impl Target {
                 Ok((*connection != *refused).then_some(connection))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use azure_core::error::ErrorKind;
+
+    use super::*;
+
+    const URL: &str = "https://lpa.vault.azure.net/secrets/sql-dev";
+
+    /// What a vault does when it is asked.
+    #[derive(Debug)]
+    enum Says {
+        Database(&'static str),
+        Nonsense,
+        NoSuchSecret,
+        Nothing,
+    }
+
+    /// Says what it is told to, and nothing more.
+    #[derive(Debug)]
+    struct ToldVault(Mutex<VecDeque<Says>>);
+
+    #[async_trait]
+    impl Vault for ToldVault {
+        async fn read(&self, place: &SecretPlace) -> Result<Secret, TargetError> {
+            let url = place.to_string();
+            let says = self.0.lock().unwrap().pop_front();
+            match says.expect("the vault is asked too often") {
+                Says::Database(name) => Ok(Secret::new(text(name))),
+                Says::Nonsense => Ok(Secret::new("hush")),
+                Says::NoSuchSecret => Err(TargetError::NoSecret { url }),
+                Says::Nothing => Err(TargetError::VaultTooLate { url }),
+            }
+        }
+    }
+
+    fn text(database: &str) -> String {
+        format!("Server=s;Database={database};User ID=ada;Password=hush")
+    }
+
+    fn secrets(says: impl IntoIterator<Item = Says>) -> Arc<Secrets> {
+        let vault = ToldVault(Mutex::new(says.into_iter().collect()));
+        Arc::new(Secrets::new(Arc::new(vault)))
+    }
+
+    fn target(reference: &str, secrets: &Arc<Secrets>) -> Result<Target, TargetError> {
+        let variables = [
+            ("DBVC_CONN_SHOP".to_owned(), text("shop")),
+            ("SQL_PASSWORD".to_owned(), "hush".to_owned()),
+        ];
+        let reference = ConnectionReference::parse(reference, &[]).unwrap();
+        Target::of_reference(&reference, &variables.into_iter().collect(), secrets)
+    }
+
+    async fn database(target: &Target) -> Result<String, TargetError> {
+        let connection = target.resolve().await?;
+        Ok(connection.database_name().to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_variable_and_an_identity_lead_to_a_database() {
+        let secrets = secrets([]);
+        let by_variable = target("env:DBVC_CONN_SHOP", &secrets).unwrap();
+        assert_eq!(database(&by_variable).await.unwrap(), "shop");
+        let by_identity = target("identity:lpa.database.windows.net/orders", &secrets).unwrap();
+        let connection = by_identity.resolve().await.unwrap();
+        let expected = ConnectionString::for_identity("lpa.database.windows.net", "orders");
+        assert_eq!(*connection, expected.unwrap());
+        assert!(
+            by_identity
+                .resolve_anew(&connection)
+                .await
+                .unwrap()
+                .is_none()
+        );
+    }
+
+    #[tokio::test]
+    async fn what_leads_nowhere_is_told_without_its_value() {
+        let nonsense = secrets([Says::Nonsense]);
+        let by_secret = target(&format!("keyvault:{URL}"), &nonsense).unwrap();
+        for (error, words) in [
+            (
+                target("env:DBVC_CONN_OTHER", &nonsense).unwrap_err(),
+                "DBVC_CONN_OTHER is not set",
+            ),
+            (
+                target("env:SQL_PASSWORD", &nonsense).unwrap_err(),
+                "variable SQL_PASSWORD is no connection string",
+            ),
+            (
+                by_secret.resolve().await.unwrap_err(),
+                "sql-dev is no connection string",
+            ),
+        ] {
+            assert!(error.to_string().contains(words), "{error}");
+            assert!(!format!("{error} {error:?}").contains("hush"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn the_vaults_answer_says_what_to_do() {
+        let place = SecretPlace::of(URL).unwrap();
+        for (status, words) in [
+            (StatusCode::NotFound, "does not exist"),
+            (StatusCode::Forbidden, "Key Vault Secrets User"),
+            (StatusCode::Unauthorized, "Key Vault Secrets User"),
+            (StatusCode::ServiceUnavailable, "could not be read: busy"),
+        ] {
+            let kind = ErrorKind::HttpResponse {
+                status,
+                error_code: None,
+                raw_response: None,
+            };
+            let error =
+                TargetError::of_vault(&place, azure_core::Error::with_message(kind, "busy"));
+            assert!(error.to_string().contains(words), "{error}");
+            assert!(error.to_string().contains(URL), "{error}");
+            let is_silence = status == StatusCode::ServiceUnavailable;
+            assert_eq!(error.is_silence(), is_silence);
+        }
+    }
+
+    #[test]
+    fn only_a_vault_of_azure_is_read() {
+        assert_eq!(SecretPlace::of(URL).unwrap().to_string(), URL);
+        for url in [
+            "http://lpa.vault.azure.net/secrets/x",
+            "https://evil.example/.vault.azure.net/secrets/x",
+            "https://lpa.vault.azure.net.evil.example/secrets/x",
+            "https://lpa.vault.azure.net/secrets/x/version",
+            "https://lpa.vault.azure.net/secrets/",
+            "https://.vault.azure.net/secrets/x",
+            "https://evil.example#.vault.azure.net/secrets/x",
+        ] {
+            let error = SecretPlace::of(url).unwrap_err();
+            assert!(matches!(error, TargetError::SecretReference), "{url}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_secret_is_read_at_the_first_use_and_every_ten_minutes() {
+        let secrets = secrets([Says::Database("a"), Says::Database("b")]);
+        let first = target(&format!("keyvault:{URL}"), &secrets).unwrap();
+        assert_eq!(database(&first).await.unwrap(), "a");
+        // Another connector to the same database shares it.
+        let second = target(&format!("keyvault:{URL}"), &secrets).unwrap();
+        tokio::time::advance(SECRET_KEPT - Duration::from_secs(1)).await;
+        assert_eq!(database(&second).await.unwrap(), "a");
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(database(&second).await.unwrap(), "b");
+        assert_eq!(database(&first).await.unwrap(), "b");
+        assert!(!format!("{first:?}").contains("hush"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_vault_does_not_stop_who_knows_the_secret() {
+        let secrets = secrets([
+            Says::Nothing,
+            Says::Database("a"),
+            Says::Nothing,
+            Says::NoSuchSecret,
+        ]);
+        let target = target(&format!("keyvault:{URL}"), &secrets).unwrap();
+        let error = database(&target).await.unwrap_err();
+        assert!(matches!(error, TargetError::VaultTooLate { .. }));
+        assert_eq!(database(&target).await.unwrap(), "a");
+        tokio::time::advance(SECRET_KEPT).await;
+        assert_eq!(database(&target).await.unwrap(), "a");
+        // A secret that was taken away is not used any more.
+        let error = database(&target).await.unwrap_err();
+        assert!(error.to_string().contains("does not exist"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_refused_secret_is_read_anew() {
+        let secrets = secrets([
+            Says::Database("a"),
+            Says::Database("a"),
+            Says::Database("b"),
+        ]);
+        let target = target(&format!("keyvault:{URL}"), &secrets).unwrap();
+        let refused = target.resolve().await.unwrap();
+        assert!(target.resolve_anew(&refused).await.unwrap().is_none());
+        let changed = target.resolve_anew(&refused).await.unwrap().unwrap();
+        assert_eq!(changed.database_name(), "b");
+        assert_eq!(database(&target).await.unwrap(), "b");
+    }
+
+    #[test]
+    fn variables_show_their_names_only() {
+        let variables: ConnectionVariables = [("SQL_X".to_owned(), "hush".to_owned())]
+            .into_iter()
+            .collect();
+        assert_eq!(format!("{variables:?}"), r#"{"SQL_X"}"#);
     }
 }

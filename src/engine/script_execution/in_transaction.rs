@@ -12,7 +12,7 @@ use crate::registry::migrations::AppliedStatus;
 
 use super::super::error::EngineError;
 use super::super::live::StepObserver;
-use super::{Outcome, Setting, Step};
+use super::{Outcome, Setting, Step, run_batches};
 
 /// The server rolled the transaction back because it was in another's way: SQL Server's number for a deadlock.
 const DEADLOCK: i64 = 1205;
@@ -76,10 +76,17 @@ impl Setting<'_> {
             tokio::time::sleep(BEFORE_RESENDING * 2_u32.pow(resends - 1)).await;
         };
         let mut failed = self.ended(attempt, batches, errors, status);
-        if status == ExecutionStatus::Interrupted {
-            failed.note =
-                Some("the run was cancelled; the script's transaction was rolled back".to_owned());
-        }
+        failed.note = match status {
+            ExecutionStatus::Interrupted => {
+                Some("the run was cancelled; the script's transaction was rolled back".to_owned())
+            }
+            ExecutionStatus::HalfApplied => Some(
+                "the script may be applied in part; look at the database, then say by POST integrity/verify with resolve \
+                 what is true"
+                    .to_owned(),
+            ),
+            _ => failed.note,
+        };
         self.record_failure(connection, step, failed, believed)
             .await
     }
@@ -101,9 +108,14 @@ impl Setting<'_> {
             live: Arc::clone(self.live),
             place: step.place,
         });
-        let report = connection
-            .run_batches(Arc::clone(&batches), ScriptMode::InTransaction, observer)
-            .await;
+        let report = run_batches(
+            connection,
+            Arc::clone(&batches),
+            ScriptMode::InTransaction,
+            observer,
+            &self.engine.options().script_variables,
+        )
+        .await;
         let (errors, status) = match report.end {
             ScriptEnd::Completed => {
                 crate::crash_points::reached("script-done").await;
@@ -122,7 +134,7 @@ impl Setting<'_> {
                 }
             }
             ScriptEnd::Failed { errors, .. } => (errors, ExecutionStatus::Failed),
-            ScriptEnd::Left(left) => over_by(left, &report.batches),
+            ScriptEnd::Left { left, errors } => over_by(left, errors, &report.batches),
             ScriptEnd::Stopped => (Vec::new(), ExecutionStatus::Interrupted),
         };
         if !connection.is_usable() {
@@ -166,7 +178,7 @@ impl Setting<'_> {
         match self.append(connection, change, believed).await {
             Ok(()) => {}
             Err(AppendError::Database(DatabaseError::ScriptLeft(left))) => {
-                return Ok(Some(over_by(left, &done.batches)));
+                return Ok(Some(over_by(left, Vec::new(), &done.batches)));
             }
             Err(problem) => {
                 if let Err(error) = connection.rollback().await {
@@ -189,7 +201,11 @@ impl Setting<'_> {
 }
 
 /// What a script came to that left its transaction or its session in another state.
-fn over_by(left: Leftover, batches: &[BatchReport]) -> (Vec<ServerError>, ExecutionStatus) {
+fn over_by(
+    left: Leftover,
+    mut errors: Vec<ServerError>,
+    batches: &[BatchReport],
+) -> (Vec<ServerError>, ExecutionStatus) {
     let status = match left {
         Leftover::EndedTransaction => ExecutionStatus::HalfApplied,
         // These can still be rolled back.
@@ -198,11 +214,16 @@ fn over_by(left: Leftover, batches: &[BatchReport]) -> (Vec<ServerError>, Execut
         | Leftover::OtherDatabase
         | Leftover::OtherPrincipal => ExecutionStatus::Failed,
     };
-    (vec![at_its_end(batches, 0, left.to_string())], status)
+    errors.push(at_its_end(batches, 0, left.to_string()));
+    (errors, status)
 }
 
 /// An error of the script as a whole: the last batch stands for its end.
-pub(in crate::engine) fn at_its_end(batches: &[BatchReport], number: i64, message: String) -> ServerError {
+pub(in crate::engine) fn at_its_end(
+    batches: &[BatchReport],
+    number: i64,
+    message: String,
+) -> ServerError {
     let last = batches.last();
     ServerError {
         number,

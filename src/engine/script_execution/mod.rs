@@ -1,5 +1,6 @@
 //! Executing one script: in one transaction with its record, or batch by batch with its progress on record.
 
+mod concealing;
 mod in_transaction;
 mod resume;
 mod text;
@@ -15,6 +16,7 @@ use crate::registry::migrations::{AppliedStatus, StatusChange};
 use crate::registry::runs::{self, PlannedStep};
 use crate::time::Timestamp;
 
+pub(super) use concealing::run_batches;
 pub(super) use in_transaction::at_its_end;
 pub(super) use resume::{Resume, resume_point};
 pub(super) use text::{Unsendable, batches, hashes, is_transactional};

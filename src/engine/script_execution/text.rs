@@ -1,9 +1,10 @@
 //! A script's text as it is executed: its batches, their hashes, and whether it runs in a transaction.
 
+use std::borrow::Cow;
+
 use crate::database::{BatchText, ServerError};
 use crate::script::{
-    Directives, EngineKind, Split, Syntax, needs_no_transaction, own_transaction_end, split,
-    substitute,
+    Batch, Directives, EngineKind, Split, Syntax, needs_no_transaction, own_transaction_end, split,
 };
 
 use super::super::EngineOptions;
@@ -52,57 +53,78 @@ pub(in crate::engine) fn batches(
     engine: EngineKind,
     options: &EngineOptions,
 ) -> Result<Vec<BatchText>, Unsendable> {
-    let syntax = Syntax::of_engine(engine).ok_or_else(|| {
-        Unsendable::whole(format!("dbvc cannot run scripts for {engine} yet"))
-    })?;
+    let syntax = Syntax::of_engine(engine)
+        .ok_or_else(|| Unsendable::whole(format!("dbvc cannot run scripts for {engine} yet")))?;
     let split = split(script, syntax).map_err(|error| Unsendable {
         line: Some(error.line),
         ..Unsendable::whole(error.to_string())
     })?;
-    // SQLite is asked about each statement when it is compiled, which no look at words can equal.
-    if syntax == Syntax::TransactSql
-        && is_transactional(script, engine)
-        && let Some(end) = own_transaction_end(&split, syntax)
-    {
-        return Err(Unsendable {
-            message: format!(
-                "{} would end the transaction in which dbvc runs the script; take it out, or begin the script with \
-                 `-- dbvc: transaction=off`",
-                end.statement
-            ),
-            line: Some(end.line),
-            batch: Some(end.batch),
-        });
-    }
     let has_variables = Directives::of_script(script, syntax)
-        .is_ok_and(|directives| directives.variables);
-    split
+        .is_ok_and(|directives| directives.variables == Some(true));
+    let texts = split
         .batches
         .iter()
         .map(|batch| {
-            let text = if has_variables {
-                let value = |name: &str| options.script_variable(name);
-                substitute(batch.text, value)
-                    .map_err(|undefined| Unsendable {
-                        message: format!(
-                            "the variable $({0}) has no value; set DBVC_VAR_{0}",
-                            undefined.name
-                        ),
-                        line: Some(batch.file_line(undefined.line)),
-                        batch: Some(batch.index),
-                    })?
-                    .into_owned()
+            if has_variables {
+                with_values(batch, syntax, options)
             } else {
-                batch.text.to_owned()
-            };
-            Ok(BatchText {
-                index: batch.index,
-                line: batch.line,
-                count: batch.count,
-                text,
-            })
+                Ok(Cow::Borrowed(batch.text))
+            }
         })
-        .collect()
+        .collect::<Result<Vec<_>, _>>()?;
+    // SQLite is asked about each statement when it is compiled, which no look at words can equal. A value may hold any
+    // statement, so it is what will be sent that is looked at.
+    if syntax == Syntax::TransactSql && is_transactional(script, engine) {
+        let sent: Vec<Batch<'_>> = split
+            .batches
+            .iter()
+            .zip(&texts)
+            .map(|(batch, text)| Batch {
+                text,
+                ..batch.clone()
+            })
+            .collect();
+        if let Some(end) = own_transaction_end(&sent, syntax) {
+            return Err(Unsendable {
+                message: format!(
+                    "{} would end the transaction in which dbvc runs the script; take it out, or begin the script with \
+                     `-- dbvc: transaction=off`",
+                    end.statement
+                ),
+                line: Some(end.line),
+                batch: Some(end.batch),
+            });
+        }
+    }
+    Ok(split
+        .batches
+        .iter()
+        .zip(texts)
+        .map(|(batch, text)| BatchText {
+            index: batch.index,
+            line: batch.line,
+            count: batch.count,
+            text: text.into_owned(),
+        })
+        .collect())
+}
+
+fn with_values<'a>(
+    batch: &Batch<'a>,
+    syntax: Syntax,
+    options: &EngineOptions,
+) -> Result<Cow<'a, str>, Unsendable> {
+    options
+        .script_variables
+        .substitute(batch.text, syntax)
+        .map_err(|undefined| Unsendable {
+            message: format!(
+                "the variable $({0}) has no value; set DBVC_VAR_{0}",
+                undefined.name
+            ),
+            line: Some(batch.file_line(undefined.line)),
+            batch: Some(batch.index),
+        })
 }
 
 fn split_for(script: &str, engine: EngineKind) -> Option<(Split<'_>, Syntax)> {

@@ -12,7 +12,7 @@ use crate::registry::migrations::AppliedStatus;
 use super::super::access::script_session;
 use super::super::error::EngineError;
 use super::in_transaction::at_its_end;
-use super::{Outcome, Setting, Step};
+use super::{Outcome, Setting, Step, run_batches};
 
 impl Setting<'_> {
     /// Runs a script whose statements commit by themselves. Before each round of a batch an intent is committed, and with
@@ -34,7 +34,10 @@ impl Setting<'_> {
             .map_err(|error| self.problem(error))?;
         // Who takes the lock over waits until this session has ended.
         if let Err(error) = session
-            .exclude_others(&script_session(self.managed.id()), self.engine.script_wait())
+            .exclude_others(
+                &script_session(self.managed.id()),
+                self.engine.script_wait(),
+            )
             .await
         {
             return Err(self.problem(error));
@@ -114,9 +117,14 @@ impl Setting<'_> {
                 };
                 // Single rounds are none of the run object's business.
                 let observer = Arc::new(Unobserved);
-                let report = session
-                    .run_batches(Arc::new([once]), ScriptMode::WithoutTransaction, observer)
-                    .await;
+                let report = run_batches(
+                    session.as_mut(),
+                    Arc::new([once]),
+                    ScriptMode::WithoutTransaction,
+                    observer,
+                    &self.engine.options().script_variables,
+                )
+                .await;
                 crate::crash_points::reached("batch-sent").await;
                 for report in report.batches {
                     let sum = total.get_or_insert_with(|| BatchReport {
@@ -135,10 +143,10 @@ impl Setting<'_> {
                         errors,
                         left_nothing,
                     } => Some((errors, left_nothing)),
-                    ScriptEnd::Left(left) => Some((
-                        vec![at_its_end(&reports, 0, left.to_string())],
-                        false,
-                    )),
+                    ScriptEnd::Left { left, mut errors } => {
+                        errors.push(at_its_end(&reports, 0, left.to_string()));
+                        Some((errors, false))
+                    }
                     ScriptEnd::Completed | ScriptEnd::Stopped => None,
                 };
                 if let Some((errors, left_nothing)) = failure {

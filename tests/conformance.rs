@@ -1,0 +1,14 @@
+//! What every engine must do, on every engine: on SQLite always, and on a T-SQL server when the environment names one.
+
+mod support;
+
+#[path = "conformance/harness.rs"]
+#[macro_use]
+mod harness;
+
+#[path = "conformance/crashes.rs"]
+mod crashes;
+
+fn main() {
+    harness::run([crashes::tests()]);
+}
