@@ -8,7 +8,9 @@ mod harness;
 
 #[path = "conformance/crashes.rs"]
 mod crashes;
+#[path = "conformance/lost_connection.rs"]
+mod lost_connection;
 
 fn main() {
-    harness::run([crashes::tests()]);
+    harness::run([crashes::tests(), lost_connection::tests()]);
 }

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
 use super::host::{Answer, Host, HostBuilder};
+use super::proxy::Proxy;
 use super::server::{self, Client, Server};
 use super::stage::Engine;
 
@@ -134,6 +135,27 @@ impl Scene {
             }
         }
         builder
+    }
+
+    /// Where the server of the home database listens; there must be one.
+    pub fn address(&self) -> String {
+        self.on_the_server().server.address()
+    }
+
+    /// A process that reaches its home database by a line that can be cut.
+    pub fn host_through(&self, proxy: &Proxy) -> HostBuilder {
+        let OnServer { server, .. } = self.on_the_server();
+        let database = self.on_the_server().name_of(HOME);
+        self.host().setting(
+            "SQL_CONNECTION_STRING",
+            server.connection_string_through(proxy.port(), database),
+        )
+    }
+
+    fn on_the_server(&self) -> &OnServer {
+        self.on_server
+            .as_ref()
+            .expect("the scene plays on a server")
     }
 
     /// A process that stops at a crash point: `name` or `name:n`.
