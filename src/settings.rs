@@ -12,7 +12,7 @@ use crate::database::sql_server::{
     AppIdentity, ConnectionString, ConnectionStringError, ConnectionVariables, IdentitySource,
 };
 use crate::engine::OnDrift;
-use crate::script::{DatabaseId, ScriptVariables};
+use crate::script::{DatabaseId, Variables};
 
 /// How an app setting begins that the platform should have replaced by a secret, and did not.
 const UNRESOLVED_SECRET: &str = "@Microsoft.KeyVault(";
@@ -58,7 +58,7 @@ pub struct Settings {
     /// What `env:` references may name (`SQL_…`, `DBVC_CONN_…`).
     pub connection_variables: ConnectionVariables,
     /// What scripts may use as `$(name)` (`DBVC_VAR_<name>`).
-    pub script_variables: ScriptVariables,
+    pub script_variables: Variables,
     /// The identity of the process, by `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` and `AZURE_FEDERATED_TOKEN_FILE`.
     pub identity: AppIdentity,
     /// The folder of the embedded databases (`DBVC_DATA_DIR`). Defaults to `.dbvc`.
@@ -364,8 +364,8 @@ impl Reader {
             .collect()
     }
 
-    fn script_variables(&mut self) -> ScriptVariables {
-        let mut variables = ScriptVariables::default();
+    fn script_variables(&mut self) -> Variables {
+        let mut variables = Variables::default();
         let mut refused = Vec::new();
         for (setting, value) in &self.variables {
             let Some(name) = setting.strip_prefix(VARIABLE_PREFIX) else {
@@ -549,7 +549,7 @@ mod tests {
             settings.connection_variables,
             ConnectionVariables::default()
         );
-        assert_eq!(settings.script_variables, ScriptVariables::default());
+        assert_eq!(settings.script_variables, Variables::default());
         assert_eq!(settings.identity, AppIdentity::default());
         assert_eq!(settings.log.to_string(), "info");
         assert_eq!(settings.port, 7071);
@@ -812,16 +812,17 @@ mod tests {
     #[test]
     fn variables_of_scripts_are_read_by_their_names() {
         let variables = read(&[
-            ("DBVC_VAR_schema_name", "dbo"),
+            ("DBVC_VAR_schema-name", " dbo "),
             ("DBVC_VAR_empty", ""),
             ("DBVC_VARIABLE", "x"),
         ])
         .unwrap()
         .script_variables;
-        assert_eq!(variables.get("SCHEMA_NAME"), Some("dbo"));
-        assert_eq!(variables.get("empty"), None);
+        let mut expected = Variables::default();
+        expected.add("schema-name", " dbo ").unwrap();
+        assert_eq!(variables, expected);
         for (wrong, name) in [
-            (&[("DBVC_VAR_a-b", "hush")][..], "DBVC_VAR_a-b"),
+            (&[("DBVC_VAR_1a", "hush")][..], "DBVC_VAR_1a"),
             (&[("DBVC_VAR_", "hush")], "DBVC_VAR_"),
             (&[("DBVC_VAR_a", "hush\nGO\nDROP")], "DBVC_VAR_a"),
             (&[("DBVC_VAR_a", "x"), ("DBVC_VAR_A", "hush")], "DBVC_VAR_a"),

@@ -23,8 +23,14 @@ impl Timestamp {
         Self::from_millis(jiff::Timestamp::now().as_millisecond())
     }
 
-    fn from_millis(millis: i64) -> Self {
+    /// The moment this many milliseconds after the beginning of 1970; before it when negative.
+    pub fn from_millis(millis: i64) -> Self {
         Self(jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
+    }
+
+    /// Milliseconds since the beginning of 1970; negative before it.
+    pub fn as_millis(self) -> i64 {
+        self.0.as_millisecond()
     }
 
     /// The moment this many whole seconds later.

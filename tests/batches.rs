@@ -6,7 +6,11 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dbvc::script::{FileName, Syntax, split};
+use dbvc::script::{
+    Directives, FileName, Syntax, Variables, check_script, is_single_statement,
+    needs_no_transaction, own_transaction_end, references, session_changes, split,
+};
+use proptest::prelude::*;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -115,5 +119,45 @@ fn real_scripts_are_split_into_as_many_batches_as_they_have_separators() {
         let split = split(&text, syntax).unwrap();
         assert_eq!(split.batches.len(), batches, "{name}");
         assert_eq!(split.notes, [], "{name}");
+    }
+}
+
+/// Asks everything that can be asked about a script.
+fn ask_everything(text: &str, syntax: Syntax) {
+    let _ = (
+        check_script(text, syntax),
+        Directives::of_script(text, syntax),
+    );
+    let _ = references(text, syntax).count();
+    let _ = Variables::default().substitute(text, syntax);
+    let split = split(text, syntax);
+    if let Ok(split) = &split {
+        let _ = own_transaction_end(&split.batches, syntax);
+    }
+    let batches = split.iter().flat_map(|split| &split.batches);
+    for batch in batches.map(|batch| batch.text).chain([text]) {
+        let _ = needs_no_transaction(batch, syntax);
+        let _ = is_single_statement(batch, syntax);
+        let _ = session_changes(batch);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1_000))]
+
+    #[test]
+    fn no_text_makes_a_question_panic(text in any::<String>()) {
+        for syntax in [Syntax::TransactSql, Syntax::Sqlite] {
+            ask_everything(&text, syntax);
+        }
+    }
+
+    #[test]
+    fn no_piece_of_a_script_makes_a_question_panic(cut in 0_usize..400, length in 0_usize..400, extra in "\\PC{0,3}") {
+        for path in golden_scripts() {
+            let script = fs::read_to_string(&path).unwrap();
+            let piece: String = script.chars().skip(cut % script.len()).take(length).collect();
+            ask_everything(&format!("{piece}{extra}{piece}"), syntax_of(&path));
+        }
     }
 }

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use async_trait::async_trait;
 
-use crate::database::sqlite::{SHORT_WAIT, SqliteDatabase};
+use crate::database::SHORT_WAIT;
+use crate::database::sqlite::SqliteDatabase;
 use crate::database::{Access, Database, DatabaseError, Reply, Row, Sql, Statement};
 use crate::script::DatabaseId;
 use crate::time::Timestamp;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 
 use crate::engine::EngineOptions;
 use crate::settings::Settings;
@@ -60,4 +61,27 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         lock_timeout: seconds(settings.lock_timeout_seconds),
         allowed_hosts: settings.allowed_hosts.clone(),
     }
+}
+
+/// How much the drivers may say at most, whatever `DBVC_LOG` asks for: their closer words hold what is in the database, and the
+/// headers of requests with tokens in them. What they fail at is told by dbvc itself.
+const DRIVERS: [&str; 10] = [
+    "azure_core=warn",
+    "azure_identity=warn",
+    "azure_security_keyvault_secrets=warn",
+    "h2=off",
+    "hyper=warn",
+    "hyper_util=warn",
+    "reqwest=warn",
+    "rustls=warn",
+    "tiberius=off",
+    "typespec_client_core=warn",
+];
+
+/// The filter with the drivers held back.
+fn without_data(filter: EnvFilter) -> EnvFilter {
+    DRIVERS
+        .iter()
+        .filter_map(|directive| directive.parse().ok())
+        .fold(filter, EnvFilter::add_directive)
 }

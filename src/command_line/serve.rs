@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::functions::{App, listen};
 use crate::settings::{Settings, SettingsError};
 
-use super::engine_options;
+use super::{engine_options, without_data};
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +76,7 @@ fn serve() -> Result<(), ServeError> {
 fn log_to_stdout(filter: EnvFilter) {
     // It fails only where a log was set up before, and then that one is used.
     let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(without_data(filter))
         .with_ansi(io::stdout().is_terminal())
         .log_internal_errors(false)
         .with_writer(io::stdout)

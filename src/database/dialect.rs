@@ -10,6 +10,7 @@
 //! | `{page @P2}` | at the end of an ordered SELECT: the first `@P2` rows only |
 //! | `{hold}` | after a table's name: lock the rows read, or the place where they would be, until the transaction ends |
 //! | `{present t}` | 1 if dbvc's table `t` is there, else 0 |
+//! | `{session}` | the server's number of the connection, NULL where there is no server |
 
 use std::borrow::Cow;
 
@@ -54,6 +55,12 @@ impl Dialect {
                 Self::TransactSql => "WITH (UPDLOCK, HOLDLOCK)".into(),
                 // The write transaction that dbvc opens holds the whole file.
                 Self::Sqlite => "".into(),
+            };
+        }
+        if name == "session" {
+            return match self {
+                Self::TransactSql => "CAST(@@SPID AS NVARCHAR(60))".into(),
+                Self::Sqlite => "NULL".into(),
             };
         }
         if let Some(seconds) = name.strip_prefix("now+") {

@@ -22,10 +22,15 @@ pub use value::{ColumnError, Row, Value};
 use crate::schema::Schema;
 use crate::script::EngineKind;
 
+/// How long dbvc's own short writes wait for each other. They take milliseconds; who holds a database longer than this is
+/// running a script, and the caller is told that the database is locked.
+pub const SHORT_WAIT: Duration = Duration::from_secs(5);
+
 /// What a connection is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Reading only: creates nothing, and every [`Connection::exchange`] sees one state of the database.
+    /// Reading only: creates nothing, and every [`Connection::exchange`] sees one state of the database, where the engine
+    /// can give one (on SQL Server: where the database allows snapshot isolation).
     Read,
     /// Reading and writing; a SQLite file is created when it is missing.
     Write,
@@ -86,6 +91,9 @@ pub enum DatabaseError {
         /// The server's words.
         message: String,
     },
+    /// A script left the transaction or the session in a state in which its record cannot be written into it.
+    #[error("the script cannot be recorded: {0}")]
+    ScriptLeft(Leftover),
     /// The server refused one of dbvc's own statements.
     #[error("the database refused a statement of dbvc while {phase}: {message}")]
     Refused {
@@ -94,6 +102,35 @@ pub enum DatabaseError {
         /// The server's words.
         message: String,
     },
+}
+
+/// What a script left behind that keeps its record from being written in the same transaction. SQLite refuses the
+/// statements that would do so before they run; on SQL Server it shows only afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Leftover {
+    /// The transaction is over: the script committed or rolled it back, so that a part of it may be there for good.
+    #[error(
+        "the script ended dbvc's transaction itself, and nobody knows what of it was committed; take its COMMIT and ROLLBACK \
+         out, or begin the script with `-- dbvc: transaction=off`"
+    )]
+    EndedTransaction,
+    /// The server only allows the transaction to be rolled back.
+    #[error(
+        "an error that the script caught itself (TRY … CATCH) left its transaction in a state in which the server can only \
+         roll it back; let the error through"
+    )]
+    DoomedTransaction,
+    /// The script began a transaction of its own and did not end it.
+    #[error("the script left a transaction open that it began; add the missing COMMIT")]
+    OpenTransaction,
+    /// The session is in another database.
+    #[error("the script ended in another database, into which it went by USE; go back at its end")]
+    OtherDatabase,
+    /// The session acts as somebody else.
+    #[error(
+        "the script ended as another principal, which it became by EXECUTE AS; add REVERT at its end"
+    )]
+    OtherPrincipal,
 }
 
 /// The answer to one statement of an exchange.
@@ -147,7 +184,13 @@ pub trait Database: Debug + Send + Sync {
 pub trait Connection: Send {
     /// Sends registry statements in one round trip and gives the answer to each.
     ///
-    /// Outside a transaction each statement stands for itself; on a connection opened for reading they see one state.
+    /// Outside a transaction each statement stands for itself; on a connection opened for reading they see one state. After
+    /// [`Connection::run_batches`] in a transaction nothing is sent when the script left the transaction or the session in a
+    /// state in which it could not be recorded; without statements only that is looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`DatabaseError::ScriptLeft`], and those of the server.
     async fn exchange(&mut self, statements: &[Statement]) -> Result<Vec<Reply>, DatabaseError>;
 
     /// Keeps off every other instance that asks for the same name, waiting at most `wait` for it, until
@@ -178,6 +221,12 @@ pub trait Connection: Send {
 
     /// Rolls back; without an open transaction it does nothing.
     async fn rollback(&mut self) -> Result<(), DatabaseError>;
+
+    /// Whether the connection still stands. When it was lost in a transaction, how that ended is known only once another
+    /// connection has seen the server's end of this one go.
+    fn is_usable(&self) -> bool {
+        true
+    }
 
     /// Runs batches in order until one fails, the observer asks to stop, or all are done.
     ///

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Leftover;
+
 /// One batch of a script, as it is sent.
 #[derive(Debug, Clone)]
 pub struct BatchText {
@@ -87,6 +89,13 @@ pub enum ScriptEnd {
         errors: Vec<ServerError>,
         /// Whether the failed batch is known to have left nothing behind, so that it alone can be sent again.
         left_nothing: bool,
+    },
+    /// The transaction or the session is not as it was.
+    Left {
+        /// What it is like.
+        left: Leftover,
+        /// Everything the server said about it, in order.
+        errors: Vec<ServerError>,
     },
 }
 

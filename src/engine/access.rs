@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::{self, AppendError, Change, EventDraft, EventType};
-use crate::database::sqlite::{SHORT_WAIT, SqliteDatabase};
 use crate::database::{
-    Access, BatchText, Connection, Database, DatabaseError, ScriptEnd, ScriptMode, Unobserved, ask,
+    Access, Connection, Database, DatabaseError, SHORT_WAIT, ScriptEnd, ScriptMode, Unobserved, ask,
 };
-use crate::registry::definition::{self, OWN_TABLES, OWN_VERSIONS};
+use crate::registry::definition::{self, OWN_VERSIONS};
 use crate::registry::executions::{Direction, Execution, ExecutionStatus};
 use crate::registry::inventory::{self, InventoryRow};
 use crate::registry::lock::LockRow;
@@ -120,6 +119,17 @@ pub(super) fn last_holder(lock: &LockRow) -> Option<LockHolder> {
 /// The name under which instances that make a registry keep each other off.
 const MAKING_REGISTRY: &str = "dbvc:registry";
 
+/// The name under which the connection of a run keeps off others that would run scripts on a database.
+fn run_session(id: &DatabaseId) -> String {
+    format!("dbvc:run:{id}")
+}
+
+/// The name under which the session of a script without a transaction does: it is another one than that of its run, and may
+/// outlive it.
+pub(super) fn script_session(id: &DatabaseId) -> String {
+    format!("dbvc:script:{id}")
+}
+
 /// A connection for writing, and what the registry said when it was opened.
 pub(super) struct Writing {
     pub connection: Box<dyn Connection>,
@@ -129,13 +139,17 @@ pub(super) struct Writing {
 impl Engine {
     /// The row of the home database before there is an inventory.
     fn home_row(&self) -> InventoryRow {
+        let connection = self.options().home_connection.as_ref();
         InventoryRow {
             database_id: self.options().home.clone(),
             kind: "sql".to_owned(),
-            engine: EngineKind::Sqlite,
+            engine: match connection {
+                Some(_) => EngineKind::SqlServer,
+                None => EngineKind::Sqlite,
+            },
             environment: self.options().environment.clone(),
-            server_name: None,
-            database_name: None,
+            server_name: connection.map(|connection| connection.server_name().to_owned()),
+            database_name: connection.map(|connection| connection.database_name().to_owned()),
             folder: ".".to_owned(),
             connection: None,
         }
@@ -143,20 +157,11 @@ impl Engine {
 
     /// The home database, with its row as it is before anybody changed it.
     pub(super) fn home(&self) -> Managed {
-        let row = self.home_row();
         Managed {
-            database: Arc::new(self.embedded(&row.database_id)),
-            row,
+            row: self.home_row(),
+            database: self.inner.databases.home(),
             is_home: true,
         }
-    }
-
-    fn embedded(&self, id: &DatabaseId) -> SqliteDatabase {
-        SqliteDatabase::new(
-            self.options().data_dir.join(format!("{id}.sqlite")),
-            self.options().statement_timeout,
-        )
-        .with_own_tables(OWN_TABLES)
     }
 
     /// The whole inventory, other environments included, by id.
@@ -183,17 +188,16 @@ impl Engine {
     /// The means to reach a database of the inventory.
     pub(super) fn reach(&self, row: InventoryRow) -> Result<Managed, EngineError> {
         let is_home = row.database_id == self.options().home;
-        match row.engine {
-            EngineKind::Sqlite => Ok(Managed {
-                database: Arc::new(self.embedded(&row.database_id)),
-                row,
-                is_home,
-            }),
-            EngineKind::SqlServer | EngineKind::Cosmos => Err(EngineError::NoEngine {
-                database: row.database_id,
-                engine: row.engine,
-            }),
-        }
+        let database = if is_home {
+            self.inner.databases.home()
+        } else {
+            self.inner.databases.of(&row)?
+        };
+        Ok(Managed {
+            row,
+            database,
+            is_home,
+        })
     }
 
     /// The row of a database of this environment.
@@ -295,6 +299,32 @@ impl Engine {
         Ok(Writing { connection, state })
     }
 
+    /// Waits until no session runs scripts on the database any more, and keeps others from doing so as long as this connection
+    /// stands. The lease decides who may; this is about the one that may no longer. `fenced`: whether there may be one.
+    pub(super) async fn shut_out(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        fenced: bool,
+    ) -> Result<(), EngineError> {
+        let wait = self.script_wait();
+        let shut_out = async {
+            connection
+                .exclude_others(&run_session(managed.id()), wait)
+                .await?;
+            if fenced {
+                let name = script_session(managed.id());
+                connection.exclude_others(&name, wait).await?;
+                connection.admit_others(&name).await?;
+            }
+            Ok(())
+        };
+        match shut_out.await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(managed.busy(connection, error).await),
+        }
+    }
+
     /// Commits when all went well, else rolls back and gives the error.
     pub(super) async fn conclude<T>(
         &self,
@@ -359,12 +389,14 @@ impl Engine {
         managed: &Managed,
         script: &str,
     ) -> Result<(), EngineError> {
-        let batches = script_execution::batches(script, managed.engine()).map_err(|message| {
-            managed.problem(DatabaseError::Refused {
-                phase: "reading dbvc's own script",
-                message,
-            })
-        })?;
+        let batches = script_execution::batches(script, managed.engine(), self.options()).map_err(
+            |reason| {
+                managed.problem(DatabaseError::Refused {
+                    phase: "reading dbvc's own script",
+                    message: reason.message,
+                })
+            },
+        )?;
         let report = connection
             .run_batches(batches.into(), ScriptMode::Own, Arc::new(Unobserved))
             .await;
@@ -374,6 +406,7 @@ impl Engine {
                 database: managed.id().clone(),
                 source: None,
             }),
+            ScriptEnd::Left { left, .. } => Err(managed.problem(DatabaseError::ScriptLeft(left))),
             ScriptEnd::Failed { errors, .. } => {
                 let words: Vec<String> = errors.into_iter().map(|error| error.message).collect();
                 Err(managed.problem(DatabaseError::Refused {
@@ -518,28 +551,11 @@ impl Engine {
 
     /// How long a script waits for other writers of its database.
     pub(super) fn script_wait(&self) -> Duration {
-        // SQLite counts milliseconds in 32 bits: three weeks stand for "no limit".
-        self.options()
-            .lock_timeout
-            .unwrap_or(Duration::from_secs(21 * 24 * 3600))
+        self.options().script_wait()
     }
 }
 
 /// A new id of a run, an execution or a snapshot: sortable by time.
 pub(super) fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
-}
-
-/// The texts of batches for the engine.
-pub(super) fn to_batch_texts(split: &crate::script::Split<'_>) -> Vec<BatchText> {
-    split
-        .batches
-        .iter()
-        .map(|batch| BatchText {
-            index: batch.index,
-            line: batch.line,
-            count: batch.count,
-            text: batch.text.to_owned(),
-        })
-        .collect()
 }

@@ -1,7 +1,7 @@
 //! Writing to a database between two runs, and knowing whether one came in between.
 
 use crate::audit::{self, Change};
-use crate::database::sqlite::SHORT_WAIT;
+use crate::database::SHORT_WAIT;
 use crate::database::{ColumnError, Connection, DatabaseError};
 use crate::registry::lock::{FencingToken, LockRow};
 use crate::registry::state::DatabaseState;

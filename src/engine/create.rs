@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use jiff::ToSpan;
 
 use crate::audit::{self, Change, EventType};
+use crate::database::SHORT_WAIT;
 use crate::database::ask;
-use crate::database::sqlite::SHORT_WAIT;
 use crate::registry::migrations::{self, Definition, MigrationRecord};
 use crate::registry::state::{self, DatabaseState};
 use crate::script::{

@@ -1,7 +1,7 @@
 //! The inventory: the databases of the environment, and putting one into it.
 
 use crate::audit::{self, Change, EventType};
-use crate::database::sqlite::SHORT_WAIT;
+use crate::database::SHORT_WAIT;
 use crate::database::{Connection, DatabaseError, ask};
 use crate::registry::inventory::{self, InventoryRow};
 use crate::script::{DatabaseId, EngineKind};

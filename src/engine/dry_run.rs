@@ -19,7 +19,7 @@ use super::live::{LiveRun, LiveRuns, StepObserver};
 use super::planning::{Plan, Policy, plan_rollback, plan_run};
 use super::request::{Caller, InlineMigration, RollbackRequest, RunRequest, Target};
 use super::run_result::{conclude, result_of};
-use super::script_execution::{batches, is_transactional};
+use super::script_execution::{at_its_end, batches, is_transactional, run_batches};
 use super::view::{
     DryRun, FindingNote, Run, RunDatabase, RunKind, RunMigration, RunStatus, StepStatus,
 };
@@ -140,6 +140,8 @@ impl Engine {
             .open(Access::Write)
             .await
             .map_err(|error| managed.problem(error))?;
+        // A run that lost its lock may still be at work.
+        self.shut_out(connection.as_mut(), &managed, true).await?;
         connection
             .begin(self.script_wait())
             .await
@@ -202,7 +204,7 @@ impl Engine {
             let began = Timestamp::now();
             let texts = script_of(&scripts, id).map_or_else(
                 || Ok(Vec::new()),
-                |script| batches(script, managed.engine()),
+                |script| batches(script, managed.engine(), self.options()),
             );
             let report = match texts {
                 Ok(texts) => {
@@ -210,15 +212,18 @@ impl Engine {
                         live: Arc::clone(live),
                         place,
                     });
-                    connection
-                        .run_batches(texts.into(), ScriptMode::InTransaction, observer)
-                        .await
+                    run_batches(
+                        connection,
+                        texts.into(),
+                        ScriptMode::InTransaction,
+                        observer,
+                        &self.options().script_variables,
+                    )
+                    .await
                 }
-                Err(message) => {
-                    return Err(EngineError::Invalid(vec![FieldError::new(
-                        "migrations",
-                        format!("{id}: {message}"),
-                    )]));
+                Err(reason) => {
+                    show_failure(live, place, vec![reason.as_error()]);
+                    return Ok(());
                 }
             };
             let duration = Timestamp::now().millis_since(began);
@@ -226,7 +231,21 @@ impl Engine {
                 migration.duration_ms = Some(duration);
                 migration.batches.clone_from(&report.batches);
             });
-            if let ScriptEnd::Failed { errors, .. } = report.end {
+            let left = match report.end {
+                ScriptEnd::Failed { errors, .. } => {
+                    show_failure(live, place, errors);
+                    return Ok(());
+                }
+                ScriptEnd::Left { left, errors } => Some((left, errors)),
+                // Nothing would be recorded yet, but what would keep it from being recorded shows now.
+                ScriptEnd::Completed | ScriptEnd::Stopped => match connection.exchange(&[]).await {
+                    Ok(_) => None,
+                    Err(DatabaseError::ScriptLeft(left)) => Some((left, Vec::new())),
+                    Err(error) => return Err(problem(error)),
+                },
+            };
+            if let Some((left, mut errors)) = left {
+                errors.push(at_its_end(&report.batches, 0, left.to_string()));
                 show_failure(live, place, errors);
                 return Ok(());
             }
@@ -238,24 +257,18 @@ impl Engine {
             .map_or(0, |(after, before)| after.saturating_sub(before));
         if more > 0 && !preview.plan.apply.is_empty() {
             let place = (index, first + preview.plan.apply.len() - 1);
-            let batch = live
+            let batches = live
                 .database(index, |database| {
-                    let last = database.migrations.get(place.1)?.batches.last()?;
-                    Some((last.index, last.line))
+                    database
+                        .migrations
+                        .get(place.1)
+                        .map(|last| last.batches.clone())
                 })
-                .flatten();
-            let error = ServerError {
-                number: 0,
-                severity: Some(16),
-                state: Some(1),
-                line: batch.map(|(_, line)| line),
-                batch: batch.map(|(index, _)| index),
-                procedure: None,
-                message: format!(
-                    "{more} rows name a row that is not there; COMMIT would refuse them"
-                ),
-            };
-            show_failure(live, place, vec![error]);
+                .flatten()
+                .unwrap_or_default();
+            let message =
+                format!("{more} rows name a row that is not there; COMMIT would refuse them");
+            show_failure(live, place, vec![at_its_end(&batches, 0, message)]);
         }
         Ok(())
     }

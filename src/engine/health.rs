@@ -22,8 +22,9 @@ impl Engine {
             status: registry.status.max(trail),
             version: env!("CARGO_PKG_VERSION"),
             environment: self.options().environment.clone(),
-            // The archive is embedded exactly when nothing else is configured either.
-            mode: if self.archive().source() == "embedded" {
+            mode: if self.options().home_connection.is_none()
+                && self.archive().source() == "embedded"
+            {
                 "embedded"
             } else {
                 "azure"

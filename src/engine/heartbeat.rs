@@ -41,7 +41,8 @@ impl Drop for Heartbeat {
 }
 
 async fn beat(database: Arc<dyn Database>, lease: Lease, lost: Arc<AtomicBool>) {
-    let mut connection: Option<Box<dyn Connection>> = None;
+    // Opened at once: to connect to a server may take as long as the lease lasts.
+    let mut connection: Option<Box<dyn Connection>> = database.open(Access::Write).await.ok();
     let pause = Duration::from_millis(u64::from(lease.seconds) * 1000 / 3);
     loop {
         tokio::time::sleep(pause).await;

@@ -18,6 +18,7 @@ mod history;
 mod live;
 mod planning;
 mod pulse;
+mod reach;
 mod recovery;
 mod request;
 mod run;
@@ -43,7 +44,7 @@ pub use view::*;
 use crate::audit::Archive;
 use crate::audit::embedded::EmbeddedArchive;
 use crate::database::sql_server::{AppIdentity, ConnectionString, ConnectionVariables};
-use crate::script::{DatabaseId, ScriptVariables};
+use crate::script::{DatabaseId, Variables};
 
 /// What a run does when it finds drift before its first script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -67,7 +68,7 @@ pub struct EngineOptions {
     /// What `env:` references of the inventory may name. Defaults to none.
     pub connection_variables: ConnectionVariables,
     /// What scripts may use as `$(name)`. Defaults to none.
-    pub script_variables: ScriptVariables,
+    pub script_variables: Variables,
     /// The identity of the process, for logins without a password. Defaults to that of a developer's tools.
     pub identity: AppIdentity,
     /// Folder of the embedded databases.
@@ -87,6 +88,13 @@ pub struct EngineOptions {
 }
 
 impl EngineOptions {
+    /// How long a script waits for other writers of its database.
+    fn script_wait(&self) -> Duration {
+        // SQLite and SQL Server count milliseconds in 32 bits: three weeks stand for "no limit".
+        self.lock_timeout
+            .unwrap_or(Duration::from_secs(21 * 24 * 3600))
+    }
+
     /// The embedded mode with everything else at its default.
     pub fn embedded(environment: &str, home: DatabaseId, data_dir: impl Into<PathBuf>) -> Self {
         Self {
@@ -94,7 +102,7 @@ impl EngineOptions {
             home,
             home_connection: None,
             connection_variables: ConnectionVariables::default(),
-            script_variables: ScriptVariables::default(),
+            script_variables: Variables::default(),
             identity: AppIdentity::default(),
             data_dir: data_dir.into(),
             on_drift: OnDrift::default(),
@@ -119,6 +127,7 @@ struct Inner {
     /// How this process signs locks and runs.
     instance: String,
     archive: Arc<dyn Archive>,
+    databases: reach::Databases,
     live: live::LiveRuns,
     deliveries: delivery::Deliveries,
 }
@@ -132,13 +141,10 @@ impl Engine {
 
     /// An engine with another archive.
     pub fn with_archive(options: EngineOptions, archive: Arc<dyn Archive>) -> Self {
-        assert!(
-            options.home_connection.is_none(),
-            "the engine cannot use SQL Server yet"
-        );
         let instance = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
         Self {
             inner: Arc::new(Inner {
+                databases: reach::Databases::new(&options),
                 options,
                 instance,
                 archive,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::audit::{self, Change, EventType};
-use crate::database::sqlite::SHORT_WAIT;
+use crate::database::SHORT_WAIT;
 use crate::database::{Connection, Statement, ask};
 use crate::registry::executions::{self, BatchProgress, Direction, Execution, ExecutionStatus};
 use crate::registry::lock::{Holding, Lease};
@@ -507,6 +507,8 @@ impl Engine {
         }
         let dead = seen.held.clone();
         let recovered = async {
+            // What the dead run was doing may still be under way.
+            self.shut_out(connection.as_mut(), managed, true).await?;
             let state = state::read(connection.as_mut(), managed.id())
                 .await
                 .map_err(problem)?

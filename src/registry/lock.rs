@@ -113,6 +113,25 @@ impl Lease {
         ])
     }
 
+    /// The lease that [`Lease::raise`] gives.
+    pub fn raised(&self) -> Self {
+        Self {
+            token: FencingToken(self.token.0 + 1),
+            ..self.clone()
+        }
+    }
+
+    /// Takes this lock anew after its connection was lost: fences off what may still be under way on that connection, and
+    /// changes one row as long as nobody else has taken the lock.
+    pub fn raise(&self) -> Statement {
+        sql::LOCK_RAISE.bind([
+            self.database_id.as_str().into(),
+            self.token.0.into(),
+            self.owner.as_str().into(),
+            self.seconds.into(),
+        ])
+    }
+
     /// Gives the lock back.
     pub fn release(&self) -> Statement {
         sql::LOCK_RELEASE.bind([

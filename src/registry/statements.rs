@@ -142,14 +142,17 @@ statements! {
     // A lease is at most an hour: one that ends later was taken by a clock that has been set back since.
     LOCK_READ = "SELECT token, owner, run_id, acquired_at, expires_at, \
         CASE WHEN expires_at <= {now} OR expires_at > {now+3660} THEN 1 ELSE 0 END AS expired FROM migration_locks WHERE database_id = @P1";
-    LOCK_TAKE = "UPDATE migration_locks SET token = @P2 + 1, owner = @P3, run_id = @P4, acquired_at = {now}, \
+    LOCK_TAKE = "UPDATE migration_locks SET token = @P2 + 1, owner = @P3, session_id = {session}, run_id = @P4, acquired_at = {now}, \
         heartbeat_at = {now}, expires_at = {now+@P5} \
         WHERE database_id = @P1 AND token = @P2 \
         AND (owner IS NULL OR expires_at <= {now} OR expires_at > {now+3660})";
+    // Whoever still writes under the old token is fenced off; on a server this waits until its open transaction has ended.
+    LOCK_RAISE = "UPDATE migration_locks SET token = @P2 + 1, session_id = {session}, heartbeat_at = {now}, \
+        expires_at = {now+@P4} WHERE database_id = @P1 AND token = @P2 AND owner = @P3";
     LOCK_RENEW = "UPDATE migration_locks SET heartbeat_at = {now}, expires_at = {now+@P4} \
         WHERE database_id = @P1 AND token = @P2 AND owner = @P3";
     // Another token, so that what was read of the database while somebody held the lock is no ground for taking it.
-    LOCK_RELEASE = "UPDATE migration_locks SET token = @P2 + 1, owner = NULL, run_id = NULL, \
+    LOCK_RELEASE = "UPDATE migration_locks SET token = @P2 + 1, owner = NULL, session_id = NULL, run_id = NULL, \
         heartbeat_at = {now}, expires_at = NULL \
         WHERE database_id = @P1 AND token = @P2 AND owner = @P3";
 

@@ -650,6 +650,12 @@ mod tests {
         prop::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
     }
 
+    /// The lines of a text, found in another way than the splitter does.
+    fn lines(text: &str) -> Vec<String> {
+        let text = text.replace("\r\n", "\n").replace('\r', "\n");
+        text.split('\n').map(str::to_owned).collect()
+    }
+
     /// The line of a byte offset, counted in another way than the splitter does.
     fn line_of(script: &str, offset: usize) -> u32 {
         let before = script[..offset].replace("\r\n", "\n").replace('\r', "\n");
@@ -701,11 +707,28 @@ mod tests {
         }
 
         #[test]
+        fn every_line_of_a_batch_is_the_line_of_the_file_that_it_says(script in script(), syntax in syntax()) {
+            let Ok(split) = split(&script, syntax) else { return Ok(()) };
+            let of_file = lines(script.strip_prefix('\u{feff}').unwrap_or(&script));
+            for batch in &split.batches {
+                let mut of_batch = lines(batch.text);
+                if of_batch.last().is_some_and(String::is_empty) {
+                    // Behind the last line end there is no line of the batch.
+                    of_batch.pop();
+                }
+                for (in_batch, line) in (1..).zip(of_batch) {
+                    let in_file = batch.file_line(in_batch) as usize;
+                    prop_assert_eq!(Some(&line), of_file.get(in_file - 1), "line {} of {:?}", in_batch, batch);
+                }
+            }
+        }
+
+        #[test]
         fn an_error_points_into_the_script(script in script(), syntax in syntax()) {
             let Err(error) = split(&script, syntax) else { return Ok(()) };
             let text = script.strip_prefix('\u{feff}').unwrap_or(&script);
-            let lines = text.replace("\r\n", "\n").replace('\r', "\n");
-            let line = lines.split('\n').nth(error.line as usize - 1).unwrap();
+            let lines = lines(text);
+            let line = lines.get(error.line as usize - 1).unwrap();
             prop_assert!(error.column as usize <= line.chars().count(), "{:?}", error);
         }
     }

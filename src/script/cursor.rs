@@ -74,6 +74,11 @@ impl<'a> Cursor<'a> {
             .unwrap_or_default()
     }
 
+    /// The text behind the cursor; empty when the cursor stands inside a character.
+    pub(super) fn rest(&self) -> &'a str {
+        self.text.get(self.mark.offset..).unwrap_or_default()
+    }
+
     /// The byte at the cursor, or some bytes behind it; `None` past the end.
     pub(super) fn peek(&self, ahead: usize) -> Option<u8> {
         self.text.as_bytes().get(self.mark.offset + ahead).copied()

@@ -12,6 +12,9 @@ pub struct Directives {
     /// Whether the script runs in a transaction, by the word of its author: `transaction=on` or `transaction=off`.
     /// `None` leaves it to the statements of the script.
     pub transaction: Option<bool>,
+    /// Whether `$(name)` stands for a value: `variables=on` or `variables=off`. `None` is off, since a script is sent as it
+    /// was written.
+    pub variables: Option<bool>,
 }
 
 /// Why a directive is refused, and where.
@@ -34,12 +37,17 @@ pub enum DirectiveErrorKind {
     Form,
     /// No directive has this key.
     #[error(
-        "dbvc knows no directive '{0}': write transaction=on or transaction=off, or remove the line"
+        "dbvc knows no directive '{0}': write transaction or variables, each with on or off, or remove the line"
     )]
     UnknownKey(String),
     /// The key does not take this value.
-    #[error("the directive 'transaction' must be on or off, not '{0}'")]
-    UnknownValue(String),
+    #[error("the directive '{key}' must be on or off, not '{value}'")]
+    UnknownValue {
+        /// The key.
+        key: &'static str,
+        /// The value, or its beginning.
+        value: String,
+    },
     /// The directive is there already.
     #[error("the directive '{0}' is given twice: remove one")]
     Repeated(&'static str),
@@ -77,13 +85,15 @@ impl Directives {
 
     fn add(&mut self, directive: &str) -> Result<(), DirectiveErrorKind> {
         let (key, value) = directive.split_once('=').ok_or(DirectiveErrorKind::Form)?;
-        match key.trim() {
-            "transaction" => set_once(
-                &mut self.transaction,
-                "transaction",
-                on_or_off(value.trim())?,
-            ),
-            unknown => Err(DirectiveErrorKind::UnknownKey(shown(unknown))),
+        let (key, place) = match key.trim() {
+            "transaction" => ("transaction", &mut self.transaction),
+            "variables" => ("variables", &mut self.variables),
+            unknown => return Err(DirectiveErrorKind::UnknownKey(shown(unknown))),
+        };
+        let value = on_or_off(key, value.trim())?;
+        match place.replace(value) {
+            None => Ok(()),
+            Some(_) => Err(DirectiveErrorKind::Repeated(key)),
         }
     }
 }
@@ -151,25 +161,14 @@ fn directive_in(comment: &str) -> Option<&str> {
     rest.trim_start().strip_prefix(':').map(str::trim)
 }
 
-fn on_or_off(value: &str) -> Result<bool, DirectiveErrorKind> {
+fn on_or_off(key: &'static str, value: &str) -> Result<bool, DirectiveErrorKind> {
     match value {
         "on" => Ok(true),
         "off" => Ok(false),
-        unknown => Err(DirectiveErrorKind::UnknownValue(shown(unknown))),
-    }
-}
-
-fn set_once<T>(
-    place: &mut Option<T>,
-    key: &'static str,
-    value: T,
-) -> Result<(), DirectiveErrorKind> {
-    match place {
-        Some(_) => Err(DirectiveErrorKind::Repeated(key)),
-        None => {
-            *place = Some(value);
-            Ok(())
-        }
+        unknown => Err(DirectiveErrorKind::UnknownValue {
+            key,
+            value: shown(unknown),
+        }),
     }
 }
 
@@ -200,6 +199,11 @@ mod tests {
             .collect()
     }
 
+    fn unknown_value(key: &'static str, value: &str) -> DirectiveErrorKind {
+        let value = value.to_owned();
+        DirectiveErrorKind::UnknownValue { key, value }
+    }
+
     #[test]
     fn the_author_says_whether_the_script_runs_in_a_transaction() {
         assert_eq!(
@@ -209,6 +213,17 @@ mod tests {
         assert_eq!(transaction("-- dbvc: transaction=on"), Some(true));
         assert_eq!(transaction("SELECT 1;"), None);
         assert_eq!(transaction(""), None);
+    }
+
+    #[test]
+    fn the_author_says_whether_the_script_has_variables() {
+        let variables = |script| Directives::of_script(script, T_SQL).unwrap().variables;
+        assert_eq!(
+            variables("-- dbvc: variables=on\n-- dbvc: transaction=off"),
+            Some(true)
+        );
+        assert_eq!(variables("-- dbvc: variables=off"), Some(false));
+        assert_eq!(variables("SELECT '$(a)'"), None);
     }
 
     #[test]
@@ -268,13 +283,15 @@ mod tests {
                     1,
                     DirectiveErrorKind::UnknownKey("transactions".to_owned())
                 ),
-                (3, 2, DirectiveErrorKind::UnknownValue("maybe".to_owned())),
+                (3, 2, unknown_value("transaction", "maybe")),
                 (4, 1, DirectiveErrorKind::Form),
                 (5, 1, DirectiveErrorKind::Form),
             ]
         );
-        let upper = DirectiveErrorKind::UnknownValue("OFF".to_owned());
-        assert_eq!(errors("-- dbvc: transaction=OFF"), [(1, 1, upper)]);
+        assert_eq!(
+            errors("-- dbvc: variables=OFF"),
+            [(1, 1, unknown_value("variables", "OFF"))]
+        );
     }
 
     #[test]

@@ -34,7 +34,10 @@ pub use lint::{
 };
 pub use migration_id::{MigrationId, MigrationIdError};
 pub use migration_name::{MigrationName, MigrationNameError};
-pub use statement::{ends_transaction, needs_no_transaction};
+pub use statement::{
+    SessionChanges, TransactionEnd, is_single_statement, needs_no_transaction, own_transaction_end,
+    session_changes,
+};
 pub use syntax::Syntax;
-pub use variables::{ScriptVariables, VariableError};
+pub use variables::{Reference, UndefinedVariable, VariableError, Variables, references};
 pub use version::{Version, VersionError};

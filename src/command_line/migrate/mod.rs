@@ -20,7 +20,7 @@ use crate::settings::{Settings, SettingsError};
 use display::Display;
 use folder::{FolderError, ScriptFile};
 
-use super::engine_options;
+use super::{engine_options, without_data};
 
 /// How often a run's progress is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -94,7 +94,7 @@ fn migrate(arguments: &Arguments) -> Result<(), MigrateError> {
     };
     // It fails only where a log was set up before, and then that one is used.
     let _ = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+        .with_env_filter(without_data(filter))
         .with_writer(std::io::stderr)
         .try_init();
     let version = |argument: &'static str, text: &Option<String>| {

@@ -8,11 +8,11 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{ErrorCode, OpenFlags, ToSql};
 
 use super::super::{
-    Access, BatchObserver, BatchText, Connection, DatabaseError, Dialect, Reply, Row, ScriptMode,
-    ScriptReport, Statement, Value,
+    Access, BatchObserver, BatchText, Connection, DatabaseError, Dialect, Reply, Row, SHORT_WAIT,
+    ScriptMode, ScriptReport, Statement, Value,
 };
 use super::script_run::{self, Watch};
-use super::{SHORT_WAIT, SqliteDatabase, introspection};
+use super::{SqliteDatabase, introspection};
 use crate::schema::Schema;
 
 /// Pause between two tries to switch a file to WAL.

@@ -14,10 +14,6 @@ use crate::script::EngineKind;
 
 pub use connection::SqliteConnection;
 
-/// How long dbvc's own short writes wait for each other. They take milliseconds; who holds the file longer than this is
-/// running a script, and the caller is told that the database is locked.
-pub const SHORT_WAIT: Duration = Duration::from_secs(5);
-
 /// A SQLite database in a file.
 #[derive(Debug, Clone)]
 pub struct SqliteDatabase {

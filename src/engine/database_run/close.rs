@@ -52,25 +52,16 @@ impl DatabaseRun {
         let now = Timestamp::now();
         change
             .records
-            .push(runs::close_plan(self.managed.id(), ready.lease.token, now));
+            .push(runs::close_plan(self.managed.id(), ready.plan, now));
         let after = state::read(connection, self.managed.id())
             .await
             .map_err(|error| self.problem(error))?
             .unwrap_or_else(DatabaseState::empty);
         let to_version = after.current_version().map(Version::to_string);
-        let conclude_with_plan = self.run_row == RunRow::WithPlan;
         let end = |run: &mut Run| {
-            if let Some(database) = run.databases.get_mut(self.index) {
-                database.status = status;
-                database.snapshot_id.clone_from(&snapshot_id);
-                database.to_version.clone_from(&to_version);
-                skip_the_rest(&mut database.migrations);
-            }
-            if conclude_with_plan {
-                conclude(run, now);
-            }
+            self.conclude_in(run, status, snapshot_id.as_deref(), to_version.clone(), now);
         };
-        if conclude_with_plan {
+        if self.run_row == RunRow::WithPlan {
             let mut concluded = self.live.view();
             end(&mut concluded);
             change.loose.push(self.engine.end_of_run(&concluded, now));
@@ -97,6 +88,26 @@ impl DatabaseRun {
         // Who polls is told only now: before, others still found the database locked.
         self.live.with(end);
         Ok(())
+    }
+
+    /// Puts the end of the work on this database into the run object, and the end of the run when its row has it.
+    pub(super) fn conclude_in(
+        &self,
+        run: &mut Run,
+        status: RunStatus,
+        snapshot_id: Option<&str>,
+        to_version: Option<String>,
+        now: Timestamp,
+    ) {
+        if let Some(database) = run.databases.get_mut(self.index) {
+            database.status = status;
+            database.snapshot_id = snapshot_id.map(str::to_owned);
+            database.to_version = to_version;
+            skip_the_rest(&mut database.migrations);
+        }
+        if self.run_row == RunRow::WithPlan {
+            conclude(run, now);
+        }
     }
 
     /// Ends the work without knowing how the last script ended: the plan stays open, so that whoever comes next writes it

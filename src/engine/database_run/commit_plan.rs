@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::audit::{self, Change, EventType};
-use crate::database::sqlite::SHORT_WAIT;
+use crate::database::SHORT_WAIT;
 use crate::database::{BatchText, Connection, Statement};
 use crate::registry::executions::{self, Direction, Execution, ExecutionStatus};
 use crate::registry::lock::Lease;
@@ -215,7 +215,7 @@ impl DatabaseRun {
             }
             Direction::Up | Direction::Baseline => (&definition.up_script, definition.up_checksum),
         };
-        let batches = script_execution::batches(script, engine);
+        let batches = script_execution::batches(script, engine, self.engine.options());
         let transactional = is_transactional(script, engine);
         let hashes = hashes(script, engine);
         let resume = match (direction, &record.applied) {

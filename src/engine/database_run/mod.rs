@@ -2,14 +2,15 @@
 
 mod close;
 mod commit_plan;
+mod regain;
 
 use std::sync::Arc;
 
 use crate::audit::{self, Change, EventType, Head};
-use crate::database::sqlite::SHORT_WAIT;
+use crate::database::SHORT_WAIT;
 use crate::database::{Connection, DatabaseError, ask};
 use crate::registry::executions::Direction;
-use crate::registry::lock::{Holding, Lease, LockRow};
+use crate::registry::lock::{FencingToken, Holding, Lease, LockRow};
 use crate::registry::state::{self, DatabaseState};
 use crate::script::{MigrationId, Version};
 
@@ -78,6 +79,8 @@ pub(super) enum Prepared {
 pub(super) struct Ready {
     connection: Box<dyn Connection>,
     lease: Lease,
+    /// The token under which the plan was committed.
+    plan: FencingToken,
     heartbeat: Heartbeat,
     steps: Vec<Step>,
     head: Option<Head>,
@@ -208,7 +211,8 @@ impl DatabaseRun {
             let Some(seen) = &state.lock else {
                 return Err(self.managed.locked(None));
             };
-            if let Some(locked) = self.lock(connection.as_mut(), seen).await? {
+            let fenced = recovery::is_needed(&state);
+            if let Some(locked) = self.lock(connection.as_mut(), seen, fenced).await? {
                 break locked;
             }
             if attempts == ATTEMPTS {
@@ -223,6 +227,7 @@ impl DatabaseRun {
                 crate::crash_points::reached("planned").await;
                 Ok(Prepared::Ready(Box::new(Ready {
                     connection,
+                    plan: lease.token,
                     lease,
                     heartbeat,
                     steps,
@@ -247,11 +252,13 @@ impl DatabaseRun {
     /// The taking stands alone: who is fenced off by it may hold the head of the trail while waiting for the lock row, so
     /// nothing else may be held meanwhile. Any taking and any release since it was seen have moved the token, so that what
     /// is read afterwards is the state that nobody else can change. None when others have taken it and given it back since:
-    /// what was seen is no ground for taking it, and nobody holds it.
+    /// what was seen is no ground for taking it, and nobody holds it. `fenced`: whether a run left something open, and may
+    /// still be at work without the lock.
     async fn lock(
         &self,
         connection: &mut dyn Connection,
         seen: &LockRow,
+        fenced: bool,
     ) -> Result<Option<(Lease, DatabaseState)>, EngineError> {
         let lease = Lease::after(
             self.managed.id(),
@@ -275,7 +282,19 @@ impl DatabaseRun {
             };
         }
         crate::crash_points::reached("taken").await;
-        let state = self.recover(connection, &lease, seen.held.as_ref()).await;
+        let state = match self
+            .engine
+            .shut_out(connection, &self.managed, fenced)
+            .await
+        {
+            Ok(()) => self.recover(connection, &lease, seen.held.as_ref()).await,
+            // Whose session it is that does not end is known from the lock that was taken over.
+            Err(EngineError::Locked { database, .. }) => Err(EngineError::Locked {
+                database,
+                holder: super::access::last_holder(seen),
+            }),
+            Err(problem) => Err(problem),
+        };
         match state {
             Ok(state) => Ok(Some((lease, state))),
             Err(problem) => {
@@ -349,7 +368,13 @@ impl DatabaseRun {
         let mut ready = ready;
         let ran = self.run_steps(&mut ready).await;
         let closed = match ran {
-            Ok(status) => self.close(&mut ready, status).await,
+            Ok(status) => match self.close(&mut ready, status).await {
+                Err(problem) if !ready.connection.is_usable() => self
+                    .close_again(&mut ready, status)
+                    .await
+                    .map_err(|_| problem),
+                closed => closed,
+            },
             Err(problem) => Err(problem),
         };
         match &closed {
@@ -361,34 +386,46 @@ impl DatabaseRun {
         closed.is_ok()
     }
 
-    async fn run_steps(&self, ready: &mut Ready) -> Result<RunStatus, EngineError> {
-        let setting = Setting {
+    /// In what a script is executed under a lease.
+    fn setting<'a>(&'a self, lease: &'a Lease) -> Setting<'a> {
+        Setting {
             engine: &self.engine,
             managed: &self.managed,
-            lease: &ready.lease,
+            lease,
             live: &self.live,
             run_id: &self.run_id,
             caller: &self.caller,
             reason: self.work.reason(),
             keeps_run_alive: self.managed.is_home,
-        };
-        for step in &ready.steps {
+        }
+    }
+
+    async fn run_steps(&self, ready: &mut Ready) -> Result<RunStatus, EngineError> {
+        let steps = std::mem::take(&mut ready.steps);
+        for step in &steps {
             if ready.heartbeat.is_lost() {
                 return Err(self.managed.locked(None));
             }
             if self.live.is_cancelled() {
                 return Ok(RunStatus::Cancelled);
             }
-            let outcome = setting
+            let executed = self
+                .setting(&ready.lease)
                 .execute(ready.connection.as_mut(), step, &mut ready.head)
-                .await?;
+                .await;
+            let outcome = match executed {
+                Err(problem) if !ready.connection.is_usable() => {
+                    self.find_out(ready, step).await.map_err(|_| problem)?
+                }
+                executed => executed?,
+            };
             match outcome {
                 Outcome::Done => {}
                 Outcome::Failed => return Ok(RunStatus::Failed),
                 Outcome::Cancelled => return Ok(RunStatus::Cancelled),
             }
         }
-        Ok(if ready.steps.is_empty() && !ready.baselined {
+        Ok(if steps.is_empty() && !ready.baselined {
             // What the former instance did counts as done by the run.
             self.live
                 .database(self.index, |database| recovery::adopted_status(database))

@@ -1,5 +1,6 @@
 //! Executing one script: in one transaction with its record, or batch by batch with its progress on record.
 
+mod concealing;
 mod in_transaction;
 mod resume;
 mod text;
@@ -7,7 +8,7 @@ mod without_transaction;
 
 use std::sync::Arc;
 
-use crate::audit::{self, Change, EventDraft, EventType, Head};
+use crate::audit::{self, AppendError, Change, EventDraft, EventType, Head};
 use crate::database::{BatchReport, BatchText, Connection, DatabaseError, ServerError, Statement};
 use crate::registry::executions::{BatchProgress, Direction, Execution, ExecutionStatus};
 use crate::registry::lock::Lease;
@@ -15,8 +16,10 @@ use crate::registry::migrations::{AppliedStatus, StatusChange};
 use crate::registry::runs::{self, PlannedStep};
 use crate::time::Timestamp;
 
+pub(super) use concealing::run_batches;
+pub(super) use in_transaction::at_its_end;
 pub(super) use resume::{Resume, resume_point};
-pub(super) use text::{batches, hashes, is_transactional};
+pub(super) use text::{Unsendable, batches, hashes, is_transactional};
 
 use super::Engine;
 use super::access::Managed;
@@ -29,8 +32,8 @@ use super::view::StepStatus;
 pub(super) struct Step {
     /// What the plan says of it.
     pub planned: PlannedStep,
-    /// Its batches, or why it has none.
-    pub batches: Result<Arc<[BatchText]>, String>,
+    /// Its batches, or why it cannot be sent.
+    pub batches: Result<Arc<[BatchText]>, Unsendable>,
     /// Hashes of the batches, for scripts without a transaction.
     pub hashes: Vec<String>,
     /// Checksum of the up script: what the state of the migration records.
@@ -105,17 +108,9 @@ impl Setting<'_> {
             migration.status = StepStatus::Running
         });
         match &step.batches {
-            Err(message) => {
+            Err(reason) => {
                 let attempt = self.attempt(step);
-                let error = ServerError {
-                    number: 0,
-                    severity: Some(16),
-                    state: Some(1),
-                    line: None,
-                    batch: None,
-                    procedure: None,
-                    message: message.clone(),
-                };
+                let error = reason.as_error();
                 let failed = self.ended(attempt, Vec::new(), vec![error], ExecutionStatus::Failed);
                 self.record_failure(connection, step, failed, believed)
                     .await
@@ -131,7 +126,7 @@ impl Setting<'_> {
         }
     }
 
-    fn attempt(&self, step: &Step) -> Execution {
+    pub(super) fn attempt(&self, step: &Step) -> Execution {
         Execution {
             execution_id: step.planned.execution_id.clone(),
             migration_id: step.planned.migration_id.clone(),
@@ -152,7 +147,7 @@ impl Setting<'_> {
         }
     }
 
-    fn ended(
+    pub(super) fn ended(
         &self,
         mut attempt: Execution,
         batches: Vec<BatchReport>,
@@ -266,26 +261,21 @@ impl Setting<'_> {
         connection: &mut dyn Connection,
         mut change: Change<'_>,
         believed: &mut Option<Head>,
-    ) -> Result<(), EngineError> {
+    ) -> Result<(), AppendError> {
         change.loose.extend(self.keep_run_alive());
         let head = audit::append(connection, change, believed.as_ref()).await;
         // What is believed after a rollback must be read again.
         *believed = None;
-        match head {
-            Ok(head) => {
-                *believed = Some(head);
-                Ok(())
-            }
-            Err(error) => Err(self.managed.append_problem(error)),
-        }
+        *believed = Some(head?);
+        Ok(())
     }
 
     fn problem(&self, error: DatabaseError) -> EngineError {
         self.managed.problem(error)
     }
 
-    /// Writes down, in a transaction of its own, an attempt of which nothing remains.
-    async fn record_failure(
+    /// Writes down, in a transaction of its own, an attempt whose transaction is over.
+    pub(super) async fn record_failure(
         &self,
         connection: &mut dyn Connection,
         step: &Step,
@@ -295,9 +285,15 @@ impl Setting<'_> {
         let mut change = Change::of(self.managed.id());
         change.records = vec![self.insert(&failed)];
         // A script that was cut short leaves its migration as it was: pending, or applied when it was to be rolled back.
-        if failed.status == ExecutionStatus::Failed && failed.direction == Direction::Up {
-            change.either = vec![self.state(step, &failed, AppliedStatus::Failed)];
-        }
+        let state = match (failed.status, failed.direction) {
+            (ExecutionStatus::Failed, Direction::Up) => Some(AppliedStatus::Failed),
+            (ExecutionStatus::HalfApplied, _) => Some(AppliedStatus::HalfApplied),
+            _ => None,
+        };
+        change.either = state
+            .map(|state| self.state(step, &failed, state))
+            .into_iter()
+            .collect();
         change.events = self.whole_story(&failed);
         change.lease = Some(self.lease);
         self.commit_change(connection, change, believed).await?;
@@ -321,7 +317,10 @@ impl Setting<'_> {
             .begin(self.engine.script_wait())
             .await
             .map_err(|error| self.problem(error))?;
-        let appended = self.append(connection, change, believed).await;
+        let appended = self
+            .append(connection, change, believed)
+            .await
+            .map_err(|error| self.managed.append_problem(error));
         let concluded = self
             .engine
             .conclude(connection, self.managed, appended)

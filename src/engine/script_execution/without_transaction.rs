@@ -9,8 +9,10 @@ use crate::database::{
 use crate::registry::executions::{self, BatchProgress, Direction, Execution, ExecutionStatus};
 use crate::registry::migrations::AppliedStatus;
 
+use super::super::access::script_session;
 use super::super::error::EngineError;
-use super::{Outcome, Setting, Step};
+use super::in_transaction::at_its_end;
+use super::{Outcome, Setting, Step, run_batches};
 
 impl Setting<'_> {
     /// Runs a script whose statements commit by themselves. Before each round of a batch an intent is committed, and with
@@ -30,6 +32,16 @@ impl Setting<'_> {
             .open(Access::Write)
             .await
             .map_err(|error| self.problem(error))?;
+        // Who takes the lock over waits until this session has ended.
+        if let Err(error) = session
+            .exclude_others(
+                &script_session(self.managed.id()),
+                self.engine.script_wait(),
+            )
+            .await
+        {
+            return Err(self.problem(error));
+        }
         let mut attempt = self.attempt(step);
         if let Some(resume) = &step.resume {
             attempt.note = Some(format!(
@@ -105,9 +117,14 @@ impl Setting<'_> {
                 };
                 // Single rounds are none of the run object's business.
                 let observer = Arc::new(Unobserved);
-                let report = session
-                    .run_batches(Arc::new([once]), ScriptMode::WithoutTransaction, observer)
-                    .await;
+                let report = run_batches(
+                    session.as_mut(),
+                    Arc::new([once]),
+                    ScriptMode::WithoutTransaction,
+                    observer,
+                    &self.engine.options().script_variables,
+                )
+                .await;
                 crate::crash_points::reached("batch-sent").await;
                 for report in report.batches {
                     let sum = total.get_or_insert_with(|| BatchReport {
@@ -121,11 +138,18 @@ impl Setting<'_> {
                     sum.duration_ms += report.duration_ms;
                     sum.messages.extend(report.messages);
                 }
-                if let ScriptEnd::Failed {
-                    errors,
-                    left_nothing,
-                } = report.end
-                {
+                let failure = match report.end {
+                    ScriptEnd::Failed {
+                        errors,
+                        left_nothing,
+                    } => Some((errors, left_nothing)),
+                    ScriptEnd::Left { left, mut errors } => {
+                        errors.push(at_its_end(&reports, 0, left.to_string()));
+                        Some((errors, false))
+                    }
+                    ScriptEnd::Completed | ScriptEnd::Stopped => None,
+                };
+                if let Some((errors, left_nothing)) = failure {
                     reports.extend(total);
                     progress.failed = true;
                     progress.left_nothing = left_nothing;

@@ -4,8 +4,9 @@ use super::{EMPTY_SCRIPT, WHOLE_FILE};
 use crate::script::batch::{Batch, Split, SplitError, SplitErrorKind, SplitNoteKind, split};
 use crate::script::directive::{DirectiveErrorKind, Directives, misplaced_directive};
 use crate::script::finding::Finding;
-use crate::script::statement::statements;
+use crate::script::statement::{own_transaction_end, statements};
 use crate::script::syntax::Syntax;
+use crate::script::variables::references;
 
 /// Checks the text of a script in T-SQL or SQLite, without its name. The findings are in the order of their places.
 ///
@@ -18,7 +19,8 @@ use crate::script::syntax::Syntax;
 /// | `unknown-directive` | error | a directive is not understood |
 /// | `misplaced-directive` | warning | a directive stands where nothing reads it |
 /// | `no-transaction` | note, or a warning when the script says `transaction=on` | a statement cannot run in a transaction |
-/// | `transaction-control` | warning | a SQLite script ends its own transaction, and does not say `transaction=off` |
+/// | `variables-off` | warning, or a note in a string | `$(name)` is there, and the script says nothing about variables |
+/// | `transaction-control` | warning | a statement ends the transaction in which the script runs |
 #[must_use]
 pub fn check_script(text: &str, syntax: Syntax) -> Vec<Finding> {
     check_split(text, syntax, &split(text, syntax))
@@ -47,18 +49,21 @@ pub fn check_split(
             if transaction != Some(false) {
                 findings.extend(transactions(&split.batches, syntax, transaction));
             }
+            if directives
+                .as_ref()
+                .is_ok_and(|directives| directives.variables.is_none())
+            {
+                findings.extend(variables_off(text, syntax));
+            }
         }
     }
     for error in directives.err().into_iter().flatten() {
         let finding = Finding::error("unknown-directive", &error.kind, (error.line, error.column));
         findings.push(match error.kind {
-            DirectiveErrorKind::UnknownValue(value)
+            DirectiveErrorKind::UnknownValue { key, value }
                 if value.eq_ignore_ascii_case("on") || value.eq_ignore_ascii_case("off") =>
             {
-                finding.with_suggestion(format!(
-                    "-- dbvc: transaction={}",
-                    value.to_ascii_lowercase()
-                ))
+                finding.with_suggestion(format!("-- dbvc: {key}={}", value.to_ascii_lowercase()))
             }
             _ => finding,
         });
@@ -91,26 +96,15 @@ fn split_notes(split: &Split<'_>) -> impl Iterator<Item = Finding> {
     })
 }
 
-/// The first statement that cannot run in a transaction, and the first that ends the one around the script.
+/// The first statement that cannot run in a transaction, and the first that ends the one in which the script runs.
 fn transactions(batches: &[Batch<'_>], syntax: Syntax, directive: Option<bool>) -> Vec<Finding> {
-    let mut no_transaction = None;
-    let mut control = None;
-    for batch in batches {
-        for statement in statements(batch.text, syntax) {
-            let place = || {
-                (
-                    batch.file_line(statement.mark.line),
-                    statement.mark.column_in(batch.text),
-                )
-            };
-            if no_transaction.is_none() {
-                no_transaction = statement.needs_no_transaction().map(|name| (name, place()));
-            }
-            if control.is_none() {
-                control = statement.ends_transaction().map(|name| (name, place()));
-            }
-        }
-    }
+    let no_transaction = batches.iter().find_map(|batch| {
+        let (name, mark) = statements(batch.text, syntax)
+            .find_map(|statement| Some((statement.needs_no_transaction()?, statement.mark)))?;
+        let line = batch.file_line(mark.line);
+        Some((name, (line, mark.column_in(batch.text))))
+    });
+    let runs_in_one = directive.unwrap_or(no_transaction.is_none());
     let no_transaction = no_transaction.map(|(name, place)| {
         if directive == Some(true) {
             let message = format!("{name} cannot run in a transaction, and the script says transaction=on: say transaction=off");
@@ -123,14 +117,43 @@ fn transactions(batches: &[Batch<'_>], syntax: Syntax, directive: Option<bool>) 
             Finding::note("no-transaction", message, place)
         }
     });
-    let control = control.map(|(name, place)| {
+    let end = runs_in_one
+        .then(|| own_transaction_end(batches, syntax))
+        .flatten();
+    let end = end.map(|end| {
         let message = format!(
-            "{name} breaks the transaction in which the script and its record commit together: remove it, or say \
-             transaction=off"
+            "{} breaks the transaction in which the script and its record commit together: remove it, or say \
+             transaction=off",
+            end.statement
         );
-        Finding::warning("transaction-control", message, place)
+        Finding::warning("transaction-control", message, (end.line, end.column))
     });
-    no_transaction.into_iter().chain(control).collect()
+    no_transaction.into_iter().chain(end).collect()
+}
+
+/// The first reference to a variable, when none has a value. In a string it may well be meant as it stands; elsewhere no
+/// engine takes it.
+fn variables_off(text: &str, syntax: Syntax) -> Option<Finding> {
+    let mut first = None;
+    for reference in references(text, syntax) {
+        if !reference.is_quoted {
+            first = Some(reference);
+            break;
+        }
+        first = first.or(Some(reference));
+    }
+    let reference = first?;
+    let message = format!(
+        "$({}) is sent as it stands, since variables are off: say variables=on if it stands for a value, or variables=off",
+        reference.name
+    );
+    let place = (reference.line(), reference.mark.column_in(text));
+    let finding = if reference.is_quoted {
+        Finding::note("variables-off", message, place)
+    } else {
+        Finding::warning("variables-off", message, place)
+    };
+    Some(finding.with_suggestion("-- dbvc: variables=on"))
 }
 
 #[cfg(test)]
@@ -266,11 +289,56 @@ mod tests {
     }
 
     #[test]
+    fn a_t_sql_script_that_ends_the_transaction_around_it_is_a_warning() {
+        let script = "BEGIN TRAN;\nGO\nCOMMIT; INSERT t VALUES (1)\n  COMMIT";
+        assert_eq!(
+            codes(script, T_SQL),
+            [("transaction-control", Severity::Warning, 4, 3)]
+        );
+        let agreed = format!("-- dbvc: transaction=off\n{script}");
+        assert_eq!(codes(&agreed, T_SQL), []);
+    }
+
+    #[test]
+    fn a_script_that_runs_without_a_transaction_has_none_to_end() {
+        let script = "DROP DATABASE x;\nBEGIN TRAN;\nROLLBACK;";
+        assert_eq!(
+            codes(script, T_SQL),
+            [("no-transaction", Severity::Note, 1, 1)]
+        );
+        let insisting = format!("-- dbvc: transaction=on\n{script}");
+        assert_eq!(
+            codes(&insisting, T_SQL),
+            [
+                ("no-transaction", Severity::Warning, 2, 1),
+                ("transaction-control", Severity::Warning, 4, 1)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_variable_is_told_of_when_the_script_says_nothing_about_variables() {
+        let script = "-- $(a)\nSELECT 'é $(b)';\n  USE $(c)";
+        assert_eq!(
+            codes(script, T_SQL),
+            [("variables-off", Severity::Warning, 3, 7)]
+        );
+        assert_eq!(
+            codes("SELECT 'é $(b)', '$(c)'", T_SQL),
+            [("variables-off", Severity::Note, 1, 11)]
+        );
+        for told in ["-- dbvc: variables=on\n", "-- dbvc: variables=off\n"] {
+            assert_eq!(codes(&format!("{told}{script}"), T_SQL), []);
+        }
+        assert_eq!(codes("SELECT '$(1)', '$()', 'a$ (b)' -- $(c)", T_SQL), []);
+    }
+
+    #[test]
     fn a_script_of_one_long_line_is_checked_in_linear_time() {
-        let script = "PRAGMA x; ".repeat(200_000) + "VACUUM; BEGIN;";
+        let script = "PRAGMA x; ".repeat(200_000) + "BEGIN;";
         let started = std::time::Instant::now();
         let findings = codes(&script, SQLITE);
-        assert_eq!(findings.len(), 2);
+        assert_eq!(findings.len(), 1);
         assert!(
             started.elapsed() < std::time::Duration::from_secs(20),
             "{:?}",

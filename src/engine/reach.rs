@@ -1,0 +1,129 @@
+//! The databases that a process has met: each keeps its connections for the next who needs one.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::database::reference::ConnectionReference;
+use crate::database::sql_server::{
+    ConnectOptions, Connectors, RetryPolicy, ScriptLimits, SqlServerDatabase,
+};
+use crate::database::sqlite::SqliteDatabase;
+use crate::database::{Database, DatabaseError};
+use crate::registry::definition::OWN_TABLES;
+use crate::registry::inventory::InventoryRow;
+use crate::script::{DatabaseId, EngineKind};
+
+use super::EngineOptions;
+use super::error::EngineError;
+
+/// How databases are reached.
+#[derive(Debug)]
+pub(super) struct Databases {
+    home: Arc<dyn Database>,
+    connectors: Connectors,
+    data_dir: PathBuf,
+    statement_timeout: Option<Duration>,
+    limits: ScriptLimits,
+    allowed_hosts: Vec<String>,
+    /// Those on servers, by what the inventory says of their connection.
+    on_servers: Mutex<HashMap<String, SqlServerDatabase>>,
+}
+
+impl Databases {
+    pub fn new(options: &EngineOptions) -> Self {
+        let connectors = Connectors::new(ConnectOptions {
+            identity: options.identity.clone(),
+            allowed_hosts: options.allowed_hosts.clone(),
+            variables: options.connection_variables.clone(),
+            retry: RetryPolicy::default(),
+        });
+        let limits = ScriptLimits {
+            batch: options.statement_timeout,
+            lock_wait: options.script_wait(),
+        };
+        let home: Arc<dyn Database> = match &options.home_connection {
+            Some(connection) => Arc::new(
+                SqlServerDatabase::new(connectors.to(connection.clone()), limits)
+                    .with_own_tables(OWN_TABLES),
+            ),
+            None => Arc::new(embedded(
+                &options.data_dir,
+                &options.home,
+                options.statement_timeout,
+            )),
+        };
+        Self {
+            home,
+            connectors,
+            data_dir: options.data_dir.clone(),
+            statement_timeout: options.statement_timeout,
+            limits,
+            allowed_hosts: options.allowed_hosts.clone(),
+            on_servers: Mutex::default(),
+        }
+    }
+
+    /// The home database, as the settings say; what its row says of it is for people.
+    pub fn home(&self) -> Arc<dyn Database> {
+        Arc::clone(&self.home)
+    }
+
+    /// The database of a row of the inventory. Connects to nothing yet.
+    ///
+    /// # Errors
+    ///
+    /// When this dbvc has no engine for it, or its reference leads nowhere.
+    pub fn of(&self, row: &InventoryRow) -> Result<Arc<dyn Database>, EngineError> {
+        match row.engine {
+            EngineKind::Sqlite => Ok(Arc::new(embedded(
+                &self.data_dir,
+                &row.database_id,
+                self.statement_timeout,
+            ))),
+            EngineKind::SqlServer => self.on_server(row),
+            EngineKind::Cosmos => Err(EngineError::NoEngine {
+                database: row.database_id.clone(),
+                engine: row.engine,
+            }),
+        }
+    }
+
+    fn on_server(&self, row: &InventoryRow) -> Result<Arc<dyn Database>, EngineError> {
+        let reference = row.connection.clone().unwrap_or_default();
+        let mut known = self
+            .on_servers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(database) = known.get(&reference) {
+            return Ok(Arc::new(database.clone()));
+        }
+        let unavailable = |message: String| EngineError::Unavailable {
+            database: row.database_id.clone(),
+            source: Some(DatabaseError::Unavailable {
+                phase: "following its reference",
+                message,
+            }),
+        };
+        // Held against the limits again: the row may be older than they are.
+        let parsed = ConnectionReference::parse(&reference, &self.allowed_hosts)
+            .map_err(|error| unavailable(error.to_string()))?;
+        let connector = self
+            .connectors
+            .by(&parsed)
+            .map_err(|error| unavailable(error.to_string()))?;
+        let database = SqlServerDatabase::new(connector, self.limits).with_own_tables(OWN_TABLES);
+        known.insert(reference, database.clone());
+        Ok(Arc::new(database))
+    }
+}
+
+fn embedded(
+    data_dir: &std::path::Path,
+    id: &DatabaseId,
+    statement_timeout: Option<Duration>,
+) -> SqliteDatabase {
+    SqliteDatabase::new(data_dir.join(format!("{id}.sqlite")), statement_timeout)
+        .with_own_tables(OWN_TABLES)
+}
