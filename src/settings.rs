@@ -511,6 +511,7 @@ fn is_host_suffix(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::script::Syntax;
 
     fn read(variables: &[(&str, &str)]) -> Result<Settings, SettingsError> {
         Settings::read(
@@ -812,15 +813,15 @@ mod tests {
     #[test]
     fn variables_of_scripts_are_read_by_their_names() {
         let variables = read(&[
-            ("DBVC_VAR_schema-name", " dbo "),
+            ("DBVC_VAR_schema_name", "dbo"),
             ("DBVC_VAR_empty", ""),
             ("DBVC_VARIABLE", "x"),
         ])
         .unwrap()
         .script_variables;
-        let mut expected = Variables::default();
-        expected.add("schema-name", " dbo ").unwrap();
-        assert_eq!(variables, expected);
+        let sent = |batch| variables.substitute(batch, Syntax::TransactSql);
+        assert_eq!(sent("[$(SCHEMA_NAME)].t").unwrap(), "[dbo].t");
+        assert_eq!(sent("$(empty)").unwrap_err().name, "empty");
         for (wrong, name) in [
             (&[("DBVC_VAR_1a", "hush")][..], "DBVC_VAR_1a"),
             (&[("DBVC_VAR_", "hush")], "DBVC_VAR_"),

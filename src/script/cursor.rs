@@ -55,6 +55,15 @@ impl<'a> Cursor<'a> {
     /// A cursor at the beginning of the script, behind a byte order mark: that is no part of the first line.
     pub(super) fn new(text: &'a str) -> Self {
         let start = text.len() - text.strip_prefix('\u{feff}').unwrap_or(text).len();
+        Self::at(text, start)
+    }
+
+    /// A cursor at the beginning of a part of a script, where a byte order mark is a character like others.
+    pub(super) fn within(text: &'a str) -> Self {
+        Self::at(text, 0)
+    }
+
+    fn at(text: &'a str, start: usize) -> Self {
         let mark = Mark {
             offset: start,
             line: 1,
@@ -201,14 +210,7 @@ impl<'a> Cursor<'a> {
 
 /// Line and column (both from 1, in characters) of the place behind a text.
 pub(super) fn place_behind(text: &str) -> (u32, u32) {
-    let mut cursor = Cursor {
-        text,
-        mark: Mark {
-            offset: 0,
-            line: 1,
-            line_start: 0,
-        },
-    };
+    let mut cursor = Cursor::within(text);
     loop {
         cursor.skip_to_line_end();
         if !cursor.skip_line_end() {

@@ -370,18 +370,6 @@ mod tests {
         assert_eq!(format!("{variables:?}"), "{\"password\"}");
     }
 
-    #[test]
-    fn many_variables_on_one_line_take_linear_time() {
-        let text = "$(a)$(".repeat(500_000);
-        let started = std::time::Instant::now();
-        assert_eq!(references(&text, T_SQL).count(), 500_000);
-        assert!(
-            started.elapsed() < std::time::Duration::from_secs(20),
-            "{:?}",
-            started.elapsed()
-        );
-    }
-
     proptest! {
         #[test]
         fn substituting_keeps_the_lines_and_the_rest_of_the_text(
@@ -389,7 +377,8 @@ mod tests {
             value in "[^\r\n]{0,5}",
         ) {
             let batch: String = pieces.iter().map(|(text, name)| format!("{text}$({name})")).collect();
-            let after = substituted(&batch, &["a", "b", "c"].map(|name| (name, value.as_str())));
+            let values = ["a", "b", "c"].map(|name| (name, value.as_str()));
+            let after = substituted(&batch, &values);
             let line_ends = |text: &str| text.matches(['\r', '\n']).collect::<String>();
             prop_assert_eq!(line_ends(&after), line_ends(&batch));
             let mut expected = batch.clone();

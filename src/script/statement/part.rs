@@ -47,7 +47,7 @@ pub(super) struct Parts<'a> {
 impl<'a> Parts<'a> {
     pub(super) fn of(batch: &'a str, syntax: Syntax) -> Self {
         Self {
-            cursor: Cursor::new(batch),
+            cursor: Cursor::within(batch),
             syntax,
         }
     }
@@ -70,10 +70,12 @@ impl<'a> Parts<'a> {
         length > 0
     }
 
-    /// The blank beyond ASCII at the cursor. SQLite has none: there such a character is part of a name.
+    /// The blank beyond ASCII at the cursor. SQLite has but one: there other such characters are parts of names.
     fn wide_blank(&self) -> Option<char> {
         let character = self.cursor.rest().chars().next()?;
-        (self.syntax == Syntax::TransactSql && is_wide_blank(character)).then_some(character)
+        let is_blank = character == BYTE_ORDER_MARK
+            || self.syntax == Syntax::TransactSql && is_wide_blank(character);
+        is_blank.then_some(character)
     }
 
     fn skip_word(&mut self) {
@@ -144,6 +146,9 @@ impl<'a> Iterator for Parts<'a> {
     }
 }
 
+/// Files that were put together have it where the second one began.
+const BYTE_ORDER_MARK: char = '\u{feff}';
+
 fn is_word_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'@' | b'#' | b'$')
 }
@@ -205,6 +210,10 @@ mod tests {
             [Part::Word("é"), Part::Word("COMMIT")]
         );
         assert_eq!(parts(batch, Syntax::Sqlite), [Part::Word(batch)]);
+        for syntax in [Syntax::TransactSql, Syntax::Sqlite] {
+            let parts = parts("\u{feff}a\u{feff}b", syntax);
+            assert_eq!(parts, [Part::Word("a"), Part::Word("b")]);
+        }
     }
 
     #[test]
