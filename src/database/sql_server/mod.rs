@@ -26,13 +26,11 @@ use crate::script::EngineKind;
 
 pub use connect::{ConnectError, ConnectOptions, Connector, Connectors};
 pub use connection::SqlServerConnection;
-pub use connection_string::{
-    Authentication, ConnectionString, ConnectionStringError, Encryption, ServerAddress,
-};
-pub use credentials::{AppIdentity, CredentialError, IdentitySource};
+pub use connection_string::{ConnectionString, ConnectionStringError};
+pub use credentials::{AppIdentity, IdentitySource};
 use pool::Pools;
 pub use retry::RetryPolicy;
-pub use target::{ConnectionVariables, Target, TargetError};
+pub use target::ConnectionVariables;
 
 /// What a script may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
