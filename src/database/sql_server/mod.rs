@@ -35,7 +35,8 @@ pub use target::ConnectionVariables;
 /// What a script may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScriptLimits {
-    /// How long a batch may take before it is cancelled and fails; none is no limit.
+    /// How long a batch may take before it is cancelled and fails; none leaves it to the connection string, whose default is
+    /// no limit.
     pub batch: Option<Duration>,
     /// How long a statement of a script without a transaction may wait for a lock.
     pub lock_wait: Duration,
