@@ -6,9 +6,23 @@ mod support;
 #[macro_use]
 mod harness;
 
+#[path = "conformance/adoption.rs"]
+mod adoption;
+#[path = "conformance/cancelling.rs"]
+mod cancelling;
+#[path = "conformance/concurrency.rs"]
+mod concurrency;
 #[path = "conformance/crashes.rs"]
 mod crashes;
+#[path = "conformance/without_transaction.rs"]
+mod without_transaction;
 
 fn main() {
-    harness::run([crashes::tests()]);
+    harness::run([
+        adoption::tests(),
+        cancelling::tests(),
+        concurrency::tests(),
+        crashes::tests(),
+        without_transaction::tests(),
+    ]);
 }
