@@ -14,6 +14,10 @@ mod cancelling;
 mod concurrency;
 #[path = "conformance/crashes.rs"]
 mod crashes;
+#[path = "conformance/lost_connection.rs"]
+mod lost_connection;
+#[path = "conformance/sessions.rs"]
+mod sessions;
 #[path = "conformance/without_transaction.rs"]
 mod without_transaction;
 
@@ -23,6 +27,8 @@ fn main() {
         cancelling::tests(),
         concurrency::tests(),
         crashes::tests(),
+        lost_connection::tests(),
+        sessions::tests(),
         without_transaction::tests(),
     ]);
 }

@@ -40,21 +40,9 @@ async fn an_open_script_transaction_refuses_writers_and_answers_readers() {
     scene.stopped().await;
 
     let run_id = newest_run_id(&keeper, HOME).await;
-    let reads = [
-        "/api/dbvc/databases".to_owned(),
-        format!("/api/dbvc/databases/{HOME}"),
-        format!("/api/dbvc/databases/{HOME}/migrations/V2__step"),
-        format!("/api/dbvc/drift?databaseId={HOME}"),
-        "/api/dbvc/health".to_owned(),
-        format!("/api/dbvc/history?databaseId={HOME}"),
-        "/api/dbvc/migrations/status?detailed=true".to_owned(),
-        "/api/dbvc/runs".to_owned(),
-        format!("/api/dbvc/runs/{run_id}"),
-        format!("/api/dbvc/snapshots?databaseId={HOME}"),
-    ];
     for host in [&keeper, &worker] {
-        for path in &reads {
-            host.get(path).await.expect_status(200);
+        for path in reads_of(HOME, &run_id) {
+            host.get(&path).await.expect_status(200);
         }
     }
     let writes = async |host: &Host| -> Vec<Answer> {

@@ -11,8 +11,8 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::model::{
-    Check, Column, ForeignKey, Index, KeyColumn, KeyTerm, Module, ObjectKind, PrimaryKey, Schema,
-    Table, Trigger, Unique,
+    Check, Column, ForeignKey, Index, KeyColumn, KeyTerm, Module, ModuleSettings, ObjectKind,
+    PrimaryKey, Schema, Table, Trigger, Unique,
 };
 use super::normalise;
 
@@ -171,6 +171,11 @@ impl Object {
         self.with_some(property, flag.then(|| Value::plain("yes")))
     }
 
+    fn with_settings(self, settings: &ModuleSettings) -> Self {
+        self.with_flag("ansi nulls off", settings.ansi_nulls_off)
+            .with_flag("quoted identifier off", settings.quoted_identifier_off)
+    }
+
     fn add_to(self, objects: &mut Objects) {
         objects
             .entry(self.key)
@@ -203,13 +208,16 @@ impl Value {
     }
 
     fn names(names: &[String]) -> Self {
-        Self::plain(
-            names
-                .iter()
-                .map(|name| normalise::identifier(name))
-                .collect::<Vec<_>>()
-                .join(", "),
-        )
+        Self::plain(list(names))
+    }
+
+    fn unordered_names(names: &[String]) -> Self {
+        let mut sorted = names.to_vec();
+        sorted.sort();
+        Self {
+            compared: list(&sorted),
+            shown: list(names),
+        }
     }
 
     fn key_columns(columns: &[KeyColumn]) -> Self {
@@ -236,6 +244,14 @@ impl Value {
         }
         value
     }
+}
+
+fn list(names: &[String]) -> String {
+    let names: Vec<String> = names
+        .iter()
+        .map(|name| normalise::identifier(name))
+        .collect();
+    names.join(", ")
 }
 
 fn add_table(objects: &mut Objects, table: &Table) {
@@ -374,6 +390,8 @@ fn add_primary_key(objects: &mut Objects, table: &str, key: &PrimaryKey) {
     let name = normalise::given_name(key.name.as_deref());
     let mut object = Object::constraint(ObjectKind::PrimaryKey, table, name, &columns)
         .with("columns", columns)
+        .with_some("kind", key.kind.as_deref().map(Value::plain))
+        .with_flag("disabled", key.disabled)
         .with_some("name", name.map(Value::plain));
     // A table has at most one, so another name or other columns are a change of it and not another key.
     object.key.part = Part::Only;
@@ -384,6 +402,8 @@ fn add_unique(objects: &mut Objects, table: &str, unique: &Unique) {
     let columns = Value::key_columns(&unique.columns);
     Object::constraint(ObjectKind::Unique, table, unique.name.as_deref(), &columns)
         .with("columns", columns)
+        .with_some("kind", unique.kind.as_deref().map(Value::plain))
+        .with_flag("disabled", unique.disabled)
         .add_to(objects);
 }
 
@@ -404,6 +424,7 @@ fn add_foreign_key(objects: &mut Objects, table: &str, key: &ForeignKey) {
         .with("on update", Value::plain(key.on_update.as_sql()))
         .with("on delete", Value::plain(key.on_delete.as_sql()))
         .with_flag("deferred", key.deferred)
+        .with_flag("disabled", key.disabled)
         .add_to(objects);
 }
 
@@ -411,12 +432,18 @@ fn add_check(objects: &mut Objects, table: &str, check: &Check) {
     let expression = Value::by(normalise::expression, &check.expression);
     Object::constraint(ObjectKind::Check, table, check.name.as_deref(), &expression)
         .with("expression", expression)
+        .with_flag("disabled", check.disabled)
         .add_to(objects);
 }
 
 fn add_index(objects: &mut Objects, table: &str, index: &Index) {
     Object::named(ObjectKind::Index, table, &index.name)
         .with("columns", Value::key_columns(&index.columns))
+        .with_some(
+            "included",
+            Some(Value::unordered_names(&index.included)).filter(|_| !index.included.is_empty()),
+        )
+        .with_some("kind", index.kind.as_deref().map(Value::plain))
         .with_flag("unique", index.unique)
         .with_some(
             "filter",
@@ -425,6 +452,7 @@ fn add_index(objects: &mut Objects, table: &str, index: &Index) {
                 .as_deref()
                 .map(|text| Value::by(normalise::expression, text)),
         )
+        .with_flag("disabled", index.disabled)
         .add_to(objects);
 }
 
@@ -434,7 +462,11 @@ fn add_module(objects: &mut Objects, kind: ObjectKind, module: &Module) {
             "definition",
             Value::by(normalise::module_text, &module.text),
         )
+        .with_settings(&module.settings)
         .add_to(objects);
+    for index in &module.indexes {
+        add_index(objects, &module.name, index);
+    }
 }
 
 fn add_trigger(objects: &mut Objects, trigger: &Trigger) {
@@ -443,6 +475,8 @@ fn add_trigger(objects: &mut Objects, trigger: &Trigger) {
             "definition",
             Value::by(normalise::module_text, &trigger.text),
         )
+        .with_settings(&trigger.settings)
+        .with_flag("disabled", trigger.disabled)
         .add_to(objects);
 }
 
@@ -462,8 +496,8 @@ mod tests {
                     ..Column::default()
                 }],
                 primary_key: Some(PrimaryKey {
-                    name: None,
                     columns: vec![KeyColumn::ascending("a")],
+                    ..PrimaryKey::default()
                 }),
                 ..Table::default()
             }],
@@ -481,6 +515,7 @@ mod tests {
             views: vec![Module {
                 name: "v".into(),
                 text: "CREATE VIEW  v AS SELECT 1;".into(),
+                ..Module::default()
             }],
             ..Schema::default()
         });

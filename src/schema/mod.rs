@@ -14,7 +14,7 @@ pub mod report;
 pub use diff::{Change, ChangeKind, Detail, diff};
 pub use model::{
     Check, Column, ForeignKey, FormatVersion, Generated, Index, KeyColumn, KeyTerm, Module,
-    ObjectCounts, ObjectKind, PrimaryKey, ReferentialAction, Schema, Table, TableOptions, Trigger,
-    Unique,
+    ModuleSettings, ObjectCounts, ObjectKind, PrimaryKey, ReferentialAction, Schema, Table,
+    TableOptions, Trigger, Unique,
 };
 pub use report::Report;

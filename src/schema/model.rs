@@ -174,6 +174,12 @@ pub struct PrimaryKey {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub columns: Vec<KeyColumn>,
+    /// As [`Index::kind`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Its index is switched off, and with it the constraint.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub disabled: bool,
 }
 
 /// A unique constraint (not a unique index, which is an [`Index`]).
@@ -184,6 +190,12 @@ pub struct Unique {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub columns: Vec<KeyColumn>,
+    /// As [`Index::kind`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Its index is switched off, and with it the constraint.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub disabled: bool,
 }
 
 /// A foreign key.
@@ -204,6 +216,9 @@ pub struct ForeignKey {
     /// Checked at commit (`DEFERRABLE INITIALLY DEFERRED`); every other spelling is checked at once.
     #[serde(default, skip_serializing_if = "is_false")]
     pub deferred: bool,
+    /// Switched off: rows are not held against it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub disabled: bool,
 }
 
 /// What a foreign key does to its rows when the referenced row changes.
@@ -251,6 +266,9 @@ pub struct Check {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     pub expression: String,
+    /// Switched off: rows are not held against it.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub disabled: bool,
 }
 
 /// An index that is not the means of a key or a unique constraint.
@@ -261,17 +279,33 @@ pub struct Index {
     #[serde(default)]
     pub unique: bool,
     pub columns: Vec<KeyColumn>,
+    /// Columns that it carries without being ordered by them (`INCLUDE`). Their order means nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub included: Vec<String>,
+    /// How it is kept, in the words of SQL Server (`CLUSTERED`, `NONCLUSTERED COLUMNSTORE`, `XML`). Absent when it is a
+    /// search tree beside the table, as all are on SQLite and `NONCLUSTERED` ones on SQL Server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// The condition of a partial (filtered) index.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// Switched off: it has no entries until it is built again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub disabled: bool,
 }
 
-/// A view, procedure or function: a name and the text that made it.
+/// A view, procedure or function: a name and the text that made it, which is empty when it cannot be read.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Module {
     pub name: String,
     pub text: String,
+    /// The settings with which SQL Server runs it.
+    #[serde(flatten)]
+    pub settings: ModuleSettings,
+    /// Of an indexed view its indexes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub indexes: Vec<Index>,
 }
 
 /// A trigger on a table or a view.
@@ -282,6 +316,24 @@ pub struct Trigger {
     /// The table or view on which it stands.
     pub table: String,
     pub text: String,
+    /// The settings with which SQL Server runs it.
+    #[serde(flatten)]
+    pub settings: ModuleSettings,
+    /// Switched off: it does not fire.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub disabled: bool,
+}
+
+/// The settings of the session that made a module, which SQL Server keeps with it and runs it under whoever calls.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ModuleSettings {
+    /// `= NULL` is true of NULL.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ansi_nulls_off: bool,
+    /// What stands in double quotes is a string.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub quoted_identifier_off: bool,
 }
 
 /// The kinds of object that come and go on their own; columns belong to their table.
@@ -342,10 +394,12 @@ impl Schema {
                 + table.foreign_keys.len()
                 + table.checks.len()
         };
+        let of_tables = self.tables.iter().map(|table| table.indexes.len());
+        let indexes = of_tables.chain(self.views.iter().map(|view| view.indexes.len()));
         ObjectCounts {
             tables: self.tables.len(),
             views: self.views.len(),
-            indexes: self.tables.iter().map(|table| table.indexes.len()).sum(),
+            indexes: indexes.sum(),
             procedures: self.procedures.len(),
             functions: self.functions.len(),
             triggers: self.triggers.len(),
@@ -355,13 +409,12 @@ impl Schema {
 
     /// The schema without these tables and what belongs to them: keys, constraints, indexes, triggers.
     ///
-    /// Names are compared exactly, since the caller names tables that it made itself.
+    /// Names are compared exactly, since the caller names tables that it made itself. On SQL Server they stand in `dbo`.
     pub fn without(&self, own: &[&str]) -> Schema {
+        let is_own = |name: &str| own.contains(&name.strip_prefix("dbo.").unwrap_or(name));
         let mut rest = self.clone();
-        rest.tables
-            .retain(|table| !own.contains(&table.name.as_str()));
-        rest.triggers
-            .retain(|trigger| !own.contains(&trigger.table.as_str()));
+        rest.tables.retain(|table| !is_own(&table.name));
+        rest.triggers.retain(|trigger| !is_own(&trigger.table));
         rest
     }
 
@@ -374,6 +427,9 @@ impl Schema {
             table.foreign_keys.sort();
             table.checks.sort();
             table.indexes.sort();
+        }
+        for view in &mut self.views {
+            view.indexes.sort();
         }
         self.tables.sort();
         self.views.sort();
@@ -403,20 +459,20 @@ mod tests {
                         ..Column::default()
                     }],
                     primary_key: Some(PrimaryKey {
-                        name: None,
                         columns: vec![KeyColumn::ascending("id")],
+                        ..PrimaryKey::default()
                     }),
                     unique: vec![Unique {
-                        name: None,
                         columns: vec![KeyColumn::ascending("number")],
+                        ..Unique::default()
                     }],
                     foreign_keys: vec![ForeignKey {
                         columns: vec!["customer".into()],
                         ..ForeignKey::default()
                     }],
                     checks: vec![Check {
-                        name: None,
                         expression: "id > 0".into(),
+                        ..Check::default()
                     }],
                     indexes: vec![Index {
                         name: "orders_by_day".into(),
@@ -434,16 +490,19 @@ mod tests {
                     name: "stamp".into(),
                     table: "orders".into(),
                     text: String::new(),
+                    ..Trigger::default()
                 },
                 Trigger {
                     name: "greet".into(),
                     table: "customers".into(),
                     text: String::new(),
+                    ..Trigger::default()
                 },
             ],
             views: vec![Module {
                 name: "open_orders".into(),
                 text: String::new(),
+                ..Module::default()
             }],
             ..Schema::default()
         }
@@ -477,6 +536,36 @@ mod tests {
         assert_eq!(rest.triggers.len(), 1);
         assert_eq!(rest.triggers[0].name, "greet");
         assert_eq!(rest.views, orders().views);
+    }
+
+    #[test]
+    fn on_sql_server_own_tables_stand_in_dbo() {
+        let mut schema = Schema::default();
+        for name in ["dbo.orders", "sales.orders", "dbo.orders_archive"] {
+            schema.tables.push(Table {
+                name: name.into(),
+                ..Table::default()
+            });
+            schema.triggers.push(Trigger {
+                name: format!("{name}_stamp"),
+                table: name.into(),
+                text: String::new(),
+                ..Trigger::default()
+            });
+        }
+        let rest = schema.without(&["orders"]);
+        let tables: Vec<&str> = rest
+            .tables
+            .iter()
+            .map(|table| table.name.as_str())
+            .collect();
+        let triggers: Vec<&str> = rest
+            .triggers
+            .iter()
+            .map(|trigger| trigger.table.as_str())
+            .collect();
+        assert_eq!(tables, ["sales.orders", "dbo.orders_archive"]);
+        assert_eq!(triggers, tables);
     }
 
     #[test]

@@ -14,7 +14,9 @@ pub fn tests() -> Vec<Test> {
     ]
     .into_iter()
     // On SQLite nobody can write a wish down while a script holds the file.
-    .chain(on_t_sql![a_wish_from_another_process_is_heard_within_a_script])
+    .chain(on_t_sql![
+        a_wish_from_another_process_is_heard_within_a_script
+    ])
     .collect()
 }
 

@@ -5,6 +5,7 @@
 
 pub mod dbvc;
 pub mod host;
+pub mod proxy;
 pub mod scene;
 pub mod server;
 pub mod shape;

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
 use super::host::{Answer, Host, HostBuilder, TimerShape};
+use super::proxy::Proxy;
 use super::server::{self, Client, Server};
 use super::stage::Engine;
 
@@ -133,6 +134,27 @@ impl Scene {
             }
         }
         builder
+    }
+
+    /// Where the server of the home database listens; there must be one.
+    pub fn address(&self) -> String {
+        self.on_the_server().server.address()
+    }
+
+    /// A process that reaches its home database by a line that can be cut.
+    pub fn host_through(&self, proxy: &Proxy) -> HostBuilder {
+        let OnServer { server, .. } = self.on_the_server();
+        let database = self.on_the_server().name_of(HOME);
+        self.host().setting(
+            "SQL_CONNECTION_STRING",
+            server.connection_string_through(proxy.port(), database),
+        )
+    }
+
+    fn on_the_server(&self) -> &OnServer {
+        self.on_server
+            .as_ref()
+            .expect("the scene plays on a server")
     }
 
     /// A process that stops at a crash point: `name` or `name:n`.
@@ -537,6 +559,22 @@ pub async fn cancel(host: &Host, run_id: &str) -> Answer {
 
 pub fn cancel_path(run_id: &str) -> String {
     format!("/api/dbvc/runs/{run_id}/cancel")
+}
+
+/// Everything that can be read of a database and a run on it.
+pub fn reads_of(database: &str, run_id: &str) -> [String; 10] {
+    [
+        "/api/dbvc/databases".to_owned(),
+        format!("/api/dbvc/databases/{database}"),
+        format!("/api/dbvc/databases/{database}/migrations/V2__step"),
+        format!("/api/dbvc/drift?databaseId={database}"),
+        "/api/dbvc/health".to_owned(),
+        format!("/api/dbvc/history?databaseId={database}"),
+        "/api/dbvc/migrations/status?detailed=true".to_owned(),
+        "/api/dbvc/runs".to_owned(),
+        format!("/api/dbvc/runs/{run_id}"),
+        format!("/api/dbvc/snapshots?databaseId={database}"),
+    ]
 }
 
 /// A run, once it has ended.

@@ -283,11 +283,7 @@ impl Connectors {
         Self::with(options, None, Arc::new(Network))
     }
 
-    /// With another credential in the place of every identity.
-    pub fn with_credential(options: ConnectOptions, credential: Arc<dyn TokenCredential>) -> Self {
-        Self::with(options, Some(credential), Arc::new(Network))
-    }
-
+    /// With another credential in the place of every identity, if there is one, and another outside.
     fn with(
         options: ConnectOptions,
         credential: Option<Arc<dyn TokenCredential>>,

@@ -381,7 +381,10 @@ impl Connection for SqlServerConnection {
             (Ok(()), ScriptMode::WithoutTransaction) => self.wait_as_configured().await,
             (ready, _) => ready,
         };
-        let timeout = self.limits.batch;
+        let timeout = match self.limits.batch {
+            Some(limit) => Some(limit),
+            None => self.pools.command_timeout().await,
+        };
         let report = match (ready, self.session()) {
             (Ok(()), Ok(session)) => {
                 script_run::run(session, &batches, mode, observer.as_ref(), timeout).await

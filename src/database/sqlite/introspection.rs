@@ -65,8 +65,17 @@ impl Texts {
             match kind.as_str() {
                 "table" => drop(texts.tables.insert(name, text)),
                 "index" => drop(texts.indexes.insert(name, text)),
-                "view" => texts.views.push(Module { name, text }),
-                "trigger" => texts.triggers.push(Trigger { name, table, text }),
+                "view" => texts.views.push(Module {
+                    name,
+                    text,
+                    ..Module::default()
+                }),
+                "trigger" => texts.triggers.push(Trigger {
+                    name,
+                    table,
+                    text,
+                    ..Trigger::default()
+                }),
                 _ => {}
             }
         }
@@ -171,6 +180,7 @@ fn read_columns(connection: &Connection, tables: &mut Readings) -> Result<(), ru
         reading.table.primary_key = Some(PrimaryKey {
             name: reading.declared.primary_key_name.clone(),
             columns: reading.key.values().map(KeyColumn::ascending).collect(),
+            ..PrimaryKey::default()
         });
     }
     Ok(())
@@ -269,7 +279,11 @@ fn add_index(reading: &mut Reading, index: RawIndex, texts: &Texts) {
     match index.origin.as_str() {
         "pk" => {
             let name = reading.declared.primary_key_name.clone();
-            reading.table.primary_key = Some(PrimaryKey { name, columns });
+            reading.table.primary_key = Some(PrimaryKey {
+                name,
+                columns,
+                ..PrimaryKey::default()
+            });
         }
         "u" => {
             let folded: Vec<Option<String>> = index
@@ -290,13 +304,18 @@ fn add_index(reading: &mut Reading, index: RawIndex, texts: &Texts) {
                 .iter()
                 .find(is_it)
                 .and_then(|unique| unique.name.clone());
-            reading.table.unique.push(Unique { name, columns });
+            reading.table.unique.push(Unique {
+                name,
+                columns,
+                ..Unique::default()
+            });
         }
         _ => reading.table.indexes.push(Index {
             name: index.name,
             unique: index.unique,
             columns,
             filter: declared.filter,
+            ..Index::default()
         }),
     }
 }
@@ -432,6 +451,7 @@ fn add_foreign_key(
         referenced_columns,
         on_update: key.on_update,
         on_delete: key.on_delete,
+        ..ForeignKey::default()
     });
 }
 

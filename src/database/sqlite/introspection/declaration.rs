@@ -169,6 +169,7 @@ impl<'a> Definition<'a> {
                 declaration.checks.push(Check {
                     name: name.take(),
                     expression,
+                    ..Check::default()
                 });
             } else if token.is_word("PRIMARY") {
                 declaration.primary_key_name = name.take();
@@ -306,6 +307,7 @@ mod tests {
         Check {
             name: name.map(str::to_owned),
             expression: expression.into(),
+            ..Check::default()
         }
     }
 

@@ -143,22 +143,24 @@ fn reads_keys_and_constraints_with_their_names() {
     assert_eq!(
         customers.primary_key,
         Some(PrimaryKey {
-            name: None,
-            columns: vec![KeyColumn::ascending("id")]
+            columns: vec![KeyColumn::ascending("id")],
+            ..PrimaryKey::default()
         })
     );
     assert_eq!(
         customers.unique,
         vec![Unique {
             name: Some("customers_email".into()),
-            columns: vec![KeyColumn::ascending("email")]
+            columns: vec![KeyColumn::ascending("email")],
+            ..Unique::default()
         }]
     );
     assert_eq!(
         customers.checks,
         vec![Check {
             name: Some("customers_name".into()),
-            expression: "length(name) > 0".into()
+            expression: "length(name) > 0".into(),
+            ..Check::default()
         }]
     );
 
@@ -170,22 +172,22 @@ fn reads_keys_and_constraints_with_their_names() {
     assert_eq!(
         orders.primary_key,
         Some(PrimaryKey {
-            name: None,
-            columns: vec![KeyColumn::ascending("customer_id"), descending("number")]
+            columns: vec![KeyColumn::ascending("customer_id"), descending("number")],
+            ..PrimaryKey::default()
         })
     );
     assert_eq!(
         orders.unique,
         vec![Unique {
-            name: None,
-            columns: vec![KeyColumn::ascending("number"), KeyColumn::ascending("net")]
+            columns: vec![KeyColumn::ascending("number"), KeyColumn::ascending("net")],
+            ..Unique::default()
         }]
     );
     assert_eq!(
         orders.checks,
         vec![Check {
-            name: None,
-            expression: "number > 0".into()
+            expression: "number > 0".into(),
+            ..Check::default()
         }]
     );
     assert_eq!(
@@ -198,6 +200,7 @@ fn reads_keys_and_constraints_with_their_names() {
             on_update: ReferentialAction::Cascade,
             on_delete: ReferentialAction::SetNull,
             deferred: true,
+            ..ForeignKey::default()
         }]
     );
     assert_eq!(
@@ -228,6 +231,7 @@ fn reads_indexes_with_order_collation_expressions_and_filter() {
                 },
             ],
             filter: Some("net IS NOT NULL".into()),
+            ..Index::default()
         }]
     );
     assert_eq!(
@@ -245,6 +249,7 @@ fn reads_indexes_with_order_collation_expressions_and_filter() {
                 KeyColumn::ascending("email"),
             ],
             filter: None,
+            ..Index::default()
         }]
     );
 }
@@ -633,8 +638,8 @@ fn reads_names_with_spaces_quotes_commas_and_unicode() {
     assert_eq!(
         table.checks,
         vec![Check {
-            name: None,
-            expression: "\"a b\" > 0".into()
+            expression: "\"a b\" > 0".into(),
+            ..Check::default()
         }]
     );
     assert_eq!(table.unique[0].name, None);
