@@ -6,11 +6,29 @@ mod support;
 #[macro_use]
 mod harness;
 
+#[path = "conformance/adoption.rs"]
+mod adoption;
+#[path = "conformance/cancelling.rs"]
+mod cancelling;
+#[path = "conformance/concurrency.rs"]
+mod concurrency;
 #[path = "conformance/crashes.rs"]
 mod crashes;
 #[path = "conformance/lost_connection.rs"]
 mod lost_connection;
+#[path = "conformance/sessions.rs"]
+mod sessions;
+#[path = "conformance/without_transaction.rs"]
+mod without_transaction;
 
 fn main() {
-    harness::run([crashes::tests(), lost_connection::tests()]);
+    harness::run([
+        adoption::tests(),
+        cancelling::tests(),
+        concurrency::tests(),
+        crashes::tests(),
+        lost_connection::tests(),
+        sessions::tests(),
+        without_transaction::tests(),
+    ]);
 }

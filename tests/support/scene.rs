@@ -8,13 +8,16 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
-use super::host::{Answer, Host, HostBuilder};
+use super::host::{Answer, Host, HostBuilder, TimerShape};
 use super::proxy::Proxy;
 use super::server::{self, Client, Server};
 use super::stage::Engine;
 
 /// The home database.
 pub const HOME: &str = "lpa-bloom-sql-dev";
+
+/// The versions that [`Scene::start_with_pending`] registers.
+pub const PENDING: [usize; 3] = [2, 3, 4];
 
 /// Longer than anything here takes, on a slow machine too.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -80,20 +83,16 @@ impl Scene {
         }
     }
 
-    /// On a server: the home database by the first name, and others by their ids.
+    /// On a server, with the names there by their ids.
     pub fn on_server(
         server: &'static Server,
         seat: OwnedSemaphorePermit,
-        names: &[String],
-        others: &[&str],
+        names: BTreeMap<String, String>,
     ) -> Self {
-        let ids = std::iter::once(&HOME)
-            .chain(others)
-            .map(|id| (*id).to_owned());
         Self {
             on_server: Some(OnServer {
                 server,
-                names: ids.zip(names.iter().cloned()).collect(),
+                names,
                 outside: Mutex::default(),
                 _seat: seat,
             }),
@@ -298,6 +297,34 @@ impl Scene {
         self.make_ledger(host, database).await;
     }
 
+    /// A process, and on each of the databases a ledger and the pending versions 2 to 4.
+    pub async fn start_with_pending(&self, databases: &[&str]) -> Host {
+        let host = self.host().start().await;
+        self.make_ledger(&host, HOME).await;
+        for database in databases {
+            if *database != HOME {
+                self.add_database(&host, database).await;
+            }
+            for version in PENDING {
+                register_entry(&host, database, version).await;
+            }
+        }
+        host
+    }
+
+    /// What was pending is applied, in order, and all is sound.
+    pub async fn expect_all_applied_once(&self, host: &Host, databases: &[&str]) {
+        for database in databases {
+            assert_eq!(
+                self.ledger(database).await,
+                ["V2", "V3", "V4"],
+                "{database}"
+            );
+            assert_eq!(states(host, database).await, ["applied"; 3], "{database}");
+            self.expect_sound(host, database).await;
+        }
+    }
+
     /// Everything that must hold whatever happened: the trail has no gap and right hashes, the archive has each event
     /// once, nothing has failed in verifying, and no drift is claimed.
     pub async fn expect_sound(&self, host: &Host, database: &str) {
@@ -386,8 +413,7 @@ pub fn run_of(database: &str) -> Value {
 }
 
 pub async fn run(host: &Host, database: &str) -> Answer {
-    host.post("/api/dbvc/migrations/run", run_of(database))
-        .await
+    host.post(RUN, run_of(database)).await
 }
 
 /// Starts a run and does not wait for it.
@@ -521,6 +547,36 @@ pub async fn newest_run(host: &Host, database: &str) -> Value {
     host.get(&path).await.expect_status(200).body["runs"][0].clone()
 }
 
+pub async fn newest_run_id(host: &Host, database: &str) -> String {
+    let run = newest_run(host, database).await;
+    run["runId"].as_str().expect("an id").to_owned()
+}
+
+/// Asks for the end of a run.
+pub async fn cancel(host: &Host, run_id: &str) -> Answer {
+    host.post(&cancel_path(run_id), json!({})).await
+}
+
+pub fn cancel_path(run_id: &str) -> String {
+    format!("/api/dbvc/runs/{run_id}/cancel")
+}
+
+/// Everything that can be read of a database and a run on it.
+pub fn reads_of(database: &str, run_id: &str) -> [String; 10] {
+    [
+        "/api/dbvc/databases".to_owned(),
+        format!("/api/dbvc/databases/{database}"),
+        format!("/api/dbvc/databases/{database}/migrations/V2__step"),
+        format!("/api/dbvc/drift?databaseId={database}"),
+        "/api/dbvc/health".to_owned(),
+        format!("/api/dbvc/history?databaseId={database}"),
+        "/api/dbvc/migrations/status?detailed=true".to_owned(),
+        "/api/dbvc/runs".to_owned(),
+        format!("/api/dbvc/runs/{run_id}"),
+        format!("/api/dbvc/snapshots?databaseId={database}"),
+    ]
+}
+
 /// A run, once it has ended.
 pub async fn ended_run(host: &Host, run_id: &str) -> Value {
     let path = format!("/api/dbvc/runs/{run_id}");
@@ -529,4 +585,64 @@ pub async fn ended_run(host: &Host, run_id: &str) -> Value {
         run["finishedAt"].is_string().then_some(run)
     })
     .await
+}
+
+/// Where a run is asked for.
+pub const RUN: &str = "/api/dbvc/migrations/run";
+
+/// Has a process look after the runs, as the timer does every minute.
+pub async fn tick(host: &Host) {
+    host.invoke_timer("dbvc-runs-timer", TimerShape::FirstRun)
+        .await
+        .expect_success();
+}
+
+/// Starts a run by a process that stops at a point, without waiting for it.
+pub async fn begin_stopping_at(
+    scene: &Scene,
+    point: &str,
+    path: &str,
+    body: &Value,
+) -> (Host, String) {
+    let host = scene.host_stopping_at(point).start().await;
+    let request = host.request("POST", path).json(body);
+    let known: Vec<Value> = runs(&host).await;
+    request.begin().await.hang_up();
+    scene.stopped().await;
+    let run = runs(&host)
+        .await
+        .into_iter()
+        .find(|run| !known.contains(run));
+    let run_id = run.expect("a run has begun")["runId"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    (host, run_id)
+}
+
+pub async fn runs(host: &Host) -> Vec<Value> {
+    let answer = host.get("/api/dbvc/runs").await.expect_status(200);
+    answer.body["runs"].as_array().expect("a list").clone()
+}
+
+/// Has the timer of a process look after the runs until this one has ended.
+pub async fn adopted(host: &Host, run_id: &str) -> Value {
+    let path = format!("/api/dbvc/runs/{run_id}");
+    until("the run to be adopted", async || {
+        tick(host).await;
+        let run = host.get(&path).await.expect_status(200).body;
+        run["finishedAt"].is_string().then_some(run)
+    })
+    .await;
+    // As the registry has it, not the memory of a process.
+    host.kill().await;
+    host.start_again().await;
+    host.get(&path).await.expect_status(200).body
+}
+
+pub fn told(run: &Value, database: usize) -> Vec<String> {
+    outcomes(run, database)
+        .into_iter()
+        .map(|(id, status)| format!("{} {status}", id.trim_end_matches("__step")))
+        .collect()
 }

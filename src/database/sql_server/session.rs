@@ -93,6 +93,12 @@ impl Session {
         Ok(session)
     }
 
+    /// The name of an application lock of this database. SQL Server keeps those of each database apart by itself; on
+    /// Babelfish they are one for the whole server.
+    pub fn resource(&self, name: &str) -> String {
+        format!("{name}:{}", self.database)
+    }
+
     /// Whether the server and this end agree on what is said next.
     pub fn is_usable(&self) -> bool {
         !self.broken
