@@ -66,7 +66,8 @@ impl Line {
 
     /// The script of version 2 was cut short, the run says so, and the next one runs it.
     async fn expect_nothing_remained(self, answer: Answer) {
-        let answer = answer.expect_status(422);
+        let answer = answer.expect_status(503);
+        assert_eq!(answer.body["code"], "unavailable", "{}", answer.text());
         assert!(self.proxy.was_cut());
         let database = &answer.body["run"]["databases"][0];
         assert_eq!(
