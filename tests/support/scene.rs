@@ -19,18 +19,23 @@ pub const HOME: &str = "lpa-bloom-sql-dev";
 /// The versions that [`Scene::start_with_pending`] registers.
 pub const PENDING: [usize; 3] = [2, 3, 4];
 
-/// Longer than anything here takes, on a slow machine too.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Longer than anything here takes, on a slow machine and a slow server too.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// The pause between two questions, at first and at most: a server is not to be kept busy with answering them.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(320)];
 
 /// Asks until there is an answer; panics when none comes.
 pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
+    let [mut pause, longest] = PAUSES;
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
         assert!(began.elapsed() < LIMIT, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(longest);
     }
 }
 
