@@ -90,7 +90,7 @@ struct Reading<'a> {
 }
 
 /// Words that begin a statement, most of them reserved (the statements of the grammar in microsoft/SqlScriptDOM). WITH is
-/// not among them, since SELECT, INSERT, UPDATE, DELETE or MERGE must follow it; nor END and ELSE of a CASE.
+/// not among them, since SELECT, INSERT, UPDATE, DELETE or MERGE must follow it.
 const BEGINNINGS: [&str; 55] = [
     "ALTER",
     "BACKUP",
