@@ -12,6 +12,7 @@ use super::host::{Answer, Host, HostBuilder, TimerShape};
 use super::proxy::Proxy;
 use super::server::{self, Client, Server};
 use super::stage::Engine;
+use super::team::Team;
 
 /// The home database.
 pub const HOME: &str = "lpa-bloom-sql-dev";
@@ -300,6 +301,29 @@ impl Scene {
             .await;
         assert!([200, 201].contains(&answer.status), "{}", answer.text());
         self.make_ledger(host, database).await;
+    }
+
+    /// A team with a process of the scene.
+    pub async fn team(&self) -> Team {
+        self.team_with(self.host()).await
+    }
+
+    pub async fn team_with(&self, host: HostBuilder) -> Team {
+        let suffix = match self.engine() {
+            Engine::Sqlite => ".sqlite.sql",
+            Engine::Babelfish | Engine::SqlServer => ".sql",
+        };
+        Team::of(host.start().await, "dev", suffix)
+    }
+
+    /// Whether the home database has such a table or view.
+    pub async fn has(&self, name: &str) -> bool {
+        let catalogue = match self.engine() {
+            Engine::Sqlite => "sqlite_schema",
+            Engine::Babelfish | Engine::SqlServer => "sys.objects",
+        };
+        let count = format!("SELECT COUNT(*) FROM {catalogue} WHERE name = '{name}'");
+        self.read(HOME, &count).await == ["1"]
     }
 
     /// A process, and on each of the databases a ledger and the pending versions 2 to 4.

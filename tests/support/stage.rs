@@ -7,6 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::scene::{HOME, Scene};
 use super::server::Server;
+use super::team::Team;
 
 /// The engine behind dbvc. Where engines differ, a test says so by these names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +59,13 @@ impl Stage {
     /// A home database that nobody has used.
     pub async fn scene(&self) -> Scene {
         self.scene_with(&[]).await
+    }
+
+    /// A scene with a team on it.
+    pub async fn team(&self) -> (Scene, Team) {
+        let scene = self.scene().await;
+        let team = scene.team().await;
+        (scene, team)
     }
 
     /// The home database and others, by their ids.
