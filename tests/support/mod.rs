@@ -10,3 +10,4 @@ pub mod scene;
 pub mod server;
 pub mod shape;
 pub mod stage;
+pub mod team;

@@ -12,6 +12,7 @@ use super::host::{Answer, Host, HostBuilder, TimerShape};
 use super::proxy::Proxy;
 use super::server::{self, Client, Server};
 use super::stage::Engine;
+use super::team::Team;
 
 /// The home database.
 pub const HOME: &str = "lpa-bloom-sql-dev";
@@ -19,18 +20,23 @@ pub const HOME: &str = "lpa-bloom-sql-dev";
 /// The versions that [`Scene::start_with_pending`] registers.
 pub const PENDING: [usize; 3] = [2, 3, 4];
 
-/// Longer than anything here takes, on a slow machine too.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Longer than anything here takes, on a slow machine and a slow server too.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// The pause between two questions, at first and at most: a server is not to be kept busy with answering them.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(320)];
 
 /// Asks until there is an answer; panics when none comes.
 pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
+    let [mut pause, longest] = PAUSES;
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
         assert!(began.elapsed() < LIMIT, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(longest);
     }
 }
 
@@ -295,6 +301,29 @@ impl Scene {
             .await;
         assert!([200, 201].contains(&answer.status), "{}", answer.text());
         self.make_ledger(host, database).await;
+    }
+
+    /// A team with a process of the scene.
+    pub async fn team(&self) -> Team {
+        self.team_with(self.host()).await
+    }
+
+    pub async fn team_with(&self, host: HostBuilder) -> Team {
+        let suffix = match self.engine() {
+            Engine::Sqlite => ".sqlite.sql",
+            Engine::Babelfish | Engine::SqlServer => ".sql",
+        };
+        Team::of(host.start().await, "dev", suffix)
+    }
+
+    /// Whether the home database has such a table or view.
+    pub async fn has(&self, name: &str) -> bool {
+        let catalogue = match self.engine() {
+            Engine::Sqlite => "sqlite_schema",
+            Engine::Babelfish | Engine::SqlServer => "sys.objects",
+        };
+        let count = format!("SELECT COUNT(*) FROM {catalogue} WHERE name = '{name}'");
+        self.read(HOME, &count).await == ["1"]
     }
 
     /// A process, and on each of the databases a ledger and the pending versions 2 to 4.

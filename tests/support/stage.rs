@@ -1,16 +1,13 @@
 //! Where a test of the engine plays: on SQLite, or on the T-SQL server that the environment names.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::scene::{HOME, Scene};
 use super::server::Server;
-
-/// How many scenes play on the server at once: each has several processes there, and to connect takes Babelfish a
-/// second of a processor's time.
-const MOST_ON_SERVER: usize = 4;
+use super::team::Team;
 
 /// The engine behind dbvc. Where engines differ, a test says so by these names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +61,13 @@ impl Stage {
         self.scene_with(&[]).await
     }
 
+    /// A scene with a team on it.
+    pub async fn team(&self) -> (Scene, Team) {
+        let scene = self.scene().await;
+        let team = scene.team().await;
+        (scene, team)
+    }
+
     /// The home database and others, by their ids.
     pub async fn scene_with(&self, databases: &[&str]) -> Scene {
         let Some(server) = self.server else {
@@ -104,10 +108,14 @@ impl Drop for Stage {
     }
 }
 
-/// A place on the server for one scene.
+/// A place on the server for one scene. There is one for each processor: every scene has several processes, and a
+/// session of each takes Babelfish a second of a processor's time.
 async fn seat() -> OwnedSemaphorePermit {
-    static SEATS: std::sync::OnceLock<Arc<Semaphore>> = std::sync::OnceLock::new();
-    let seats = SEATS.get_or_init(|| Arc::new(Semaphore::new(MOST_ON_SERVER)));
+    static SEATS: OnceLock<Arc<Semaphore>> = OnceLock::new();
+    let seats = SEATS.get_or_init(|| {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        Arc::new(Semaphore::new(processors))
+    });
     Arc::clone(seats)
         .acquire_owned()
         .await
