@@ -162,8 +162,7 @@ async fn no_secret_is_told_by_the_embedded_engine() {
             "-- dbvc: variables=on\n-- dbvc: transaction=off\nSELECT * FROM \"$(login_password)\";\n",
         ),
     ] {
-        let body =
-            json!({"fileName": file, "databaseId": HOME, "author": ME, "upScript": script});
+        let body = json!({"fileName": file, "databaseId": HOME, "author": ME, "upScript": script});
         let answer = host.post("/api/dbvc/migrations", body).await;
         found.answer("POST migrations", &answer.expect_status(201));
     }

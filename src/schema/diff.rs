@@ -444,6 +444,164 @@ mod tests {
     }
 
     #[test]
+    fn the_order_of_included_columns_is_no_difference() {
+        let including = |columns: &[&str]| {
+            schema(vec![Table {
+                indexes: vec![Index {
+                    name: "i".into(),
+                    columns: vec![KeyColumn::ascending("a")],
+                    included: columns.iter().map(|&name| name.to_owned()).collect(),
+                    ..Index::default()
+                }],
+                ..table("t", vec![])
+            }])
+        };
+        let both = including(&["b", "c"]);
+        assert_eq!(diff(&both, &including(&["c", "b"])), vec![]);
+        let changes = diff(&both, &including(&["c"]));
+        assert_eq!(
+            changes[0].details,
+            vec![detail("included", Some("b, c"), Some("c"))]
+        );
+        let changes = diff(&both, &including(&[]));
+        assert_eq!(
+            changes[0].details,
+            vec![detail("included", Some("b, c"), None)]
+        );
+    }
+
+    #[test]
+    fn another_kind_of_index_is_a_change_of_what_it_serves() {
+        let kept = |kind: Option<&str>| {
+            let kind = kind.map(str::to_owned);
+            schema(vec![Table {
+                primary_key: Some(PrimaryKey {
+                    kind: kind.clone(),
+                    ..PrimaryKey::default()
+                }),
+                unique: vec![Unique {
+                    kind: kind.clone(),
+                    ..Unique::default()
+                }],
+                indexes: vec![Index {
+                    kind,
+                    ..Index::default()
+                }],
+                ..table("t", vec![])
+            }])
+        };
+        let changes = diff(&kept(None), &kept(Some("CLUSTERED")));
+        let kinds: Vec<ObjectKind> = changes.iter().map(|change| change.kind).collect();
+        assert_eq!(
+            kinds,
+            [
+                ObjectKind::PrimaryKey,
+                ObjectKind::Unique,
+                ObjectKind::Index
+            ]
+        );
+        for change in changes {
+            assert_eq!(change.details, [detail("kind", None, Some("CLUSTERED"))]);
+        }
+    }
+
+    #[test]
+    fn what_was_switched_off_is_changed() {
+        let switched = |disabled| Schema {
+            tables: vec![Table {
+                primary_key: Some(PrimaryKey {
+                    disabled,
+                    ..PrimaryKey::default()
+                }),
+                unique: vec![Unique {
+                    disabled,
+                    ..Unique::default()
+                }],
+                foreign_keys: vec![ForeignKey {
+                    disabled,
+                    ..ForeignKey::default()
+                }],
+                checks: vec![Check {
+                    disabled,
+                    ..Check::default()
+                }],
+                indexes: vec![Index {
+                    disabled,
+                    ..Index::default()
+                }],
+                ..table("t", vec![])
+            }],
+            triggers: vec![Trigger {
+                table: "t".into(),
+                disabled,
+                ..Trigger::default()
+            }],
+            ..Schema::default()
+        };
+        let changes = diff(&switched(false), &switched(true));
+        assert_eq!(changes.len(), 6);
+        for change in changes {
+            assert_eq!(change.change, ChangeKind::Changed);
+            assert_eq!(change.details, [detail("disabled", None, Some("yes"))]);
+        }
+    }
+
+    #[test]
+    fn the_settings_kept_with_a_module_are_compared() {
+        let under = |ansi_nulls_off, quoted_identifier_off| {
+            let settings = ModuleSettings {
+                ansi_nulls_off,
+                quoted_identifier_off,
+            };
+            Schema {
+                procedures: vec![Module {
+                    name: "p".into(),
+                    settings: settings.clone(),
+                    ..Module::default()
+                }],
+                triggers: vec![Trigger {
+                    name: "g".into(),
+                    settings,
+                    ..Trigger::default()
+                }],
+                ..Schema::default()
+            }
+        };
+        let changes = diff(&under(false, true), &under(true, false));
+        assert_eq!(changes.len(), 2);
+        for change in changes {
+            assert_eq!(
+                change.details,
+                [
+                    detail("ansi nulls off", None, Some("yes")),
+                    detail("quoted identifier off", Some("yes"), None)
+                ]
+            );
+        }
+    }
+
+    #[test]
+    fn an_index_of_a_view_is_a_change_of_its_own() {
+        let with_indexes = |indexes: Vec<Index>| Schema {
+            views: vec![Module {
+                name: "v".into(),
+                indexes,
+                ..Module::default()
+            }],
+            ..Schema::default()
+        };
+        let index = Index {
+            name: "i".into(),
+            ..Index::default()
+        };
+        let changes = diff(&with_indexes(vec![]), &with_indexes(vec![index]));
+        assert_eq!(
+            names(&changes),
+            [(ChangeKind::Added, ObjectKind::Index, "v.i")]
+        );
+    }
+
+    #[test]
     fn two_constraints_of_one_name_are_told_apart() {
         let with_checks = |expressions: &[&str]| {
             let check = |text: &&str| Check {

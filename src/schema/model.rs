@@ -312,6 +312,7 @@ pub struct Module {
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trigger {
+    /// Without the schema, which is that of the table.
     pub name: String,
     /// The table or view on which it stands.
     pub table: String,
@@ -580,6 +581,37 @@ mod tests {
             "{text}"
         );
         assert_eq!(serde_json::from_str::<Schema>(&text).unwrap(), orders());
+    }
+
+    #[test]
+    fn what_is_as_usual_is_left_out_of_the_json() {
+        let module = Module {
+            name: "v".into(),
+            text: "…".into(),
+            ..Module::default()
+        };
+        assert_eq!(
+            serde_json::to_value(&module).unwrap(),
+            serde_json::json!({"name": "v", "text": "…"})
+        );
+        let index = Index {
+            name: "i".into(),
+            ..Index::default()
+        };
+        assert_eq!(
+            serde_json::to_value(&index).unwrap(),
+            serde_json::json!({"name": "i", "unique": false, "columns": []})
+        );
+        let old = Module {
+            settings: ModuleSettings {
+                ansi_nulls_off: true,
+                quoted_identifier_off: false,
+            },
+            ..module
+        };
+        let json = serde_json::json!({"name": "v", "text": "…", "ansiNullsOff": true});
+        assert_eq!(serde_json::to_value(&old).unwrap(), json);
+        assert_eq!(serde_json::from_value::<Module>(json).unwrap(), old);
     }
 
     #[test]

@@ -353,6 +353,7 @@ impl Connector {
     ///
     /// [`ConnectError`] says what to do.
     pub(super) async fn connect(&self, patience: Duration) -> Result<Client, ConnectError> {
+        super::transcript::prepare();
         let begun = Instant::now();
         let mut connection = self.target.resolve().await?;
         let mut secret_may_be_old = true;

@@ -19,40 +19,40 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 const PHASE: &str = "reading the schema";
 
-/// Each gives one result set. Rows that belong together come one after the other, in their order.
-const QUERIES: [&str; 6] = [
+/// Each gives one result set; [`assembly`] takes them in this order. Views are joined only where the rows would be many more
+/// without, since what belongs together is found again by its ids, at a cost that no server's plan can change.
+const QUERIES: [&str; 8] = [
     // As text, since the protocol has a type of its own for the answer.
     "SELECT CAST(DATABASEPROPERTYEX(DB_NAME(), 'Collation') AS NVARCHAR(128)) AS collation_name;\n",
     // Azure SQL Database shows views of its own in `sys`.
-    "SELECT o.object_id, s.name AS schema_name, o.name, RTRIM(o.type) AS kind, o.parent_object_id,
-        m.definition, m.uses_ansi_nulls, m.uses_quoted_identifier, t.is_disabled
+    "SELECT o.object_id, s.name AS schema_name, o.name, RTRIM(o.type) AS kind, o.parent_object_id, t.is_disabled
     FROM sys.objects o
     JOIN sys.schemas s ON s.schema_id = o.schema_id
-    LEFT JOIN sys.sql_modules m ON m.object_id = o.object_id
     LEFT JOIN sys.triggers t ON t.object_id = o.object_id
     WHERE o.is_ms_shipped = 0 AND s.name NOT IN (N'sys', N'INFORMATION_SCHEMA')
         AND o.type IN ('U', 'V', 'P', 'PC', 'FN', 'IF', 'TF', 'FS', 'FT', 'AF', 'TR', 'TA');\n",
+    "SELECT m.object_id, m.definition, m.uses_ansi_nulls, m.uses_quoted_identifier FROM sys.sql_modules m;\n",
     "SELECT c.object_id, c.column_id, c.name, t.name AS type_name, t.is_user_defined, s.name AS type_schema,
         c.max_length, c.precision, c.scale, c.collation_name, c.is_nullable, c.is_identity, c.is_hidden,
         CASE WHEN d.object_id IS NOT NULL THEN COALESCE(d.definition, N'') END AS default_definition,
         CASE WHEN c.is_computed = 1 THEN COALESCE(g.definition, N'') END AS computed_definition, g.is_persisted
     FROM sys.columns c
-    JOIN sys.tables o ON o.object_id = c.object_id
+    JOIN sys.objects o ON o.object_id = c.object_id
     LEFT JOIN sys.types t ON t.user_type_id = c.user_type_id
     LEFT JOIN sys.schemas s ON s.schema_id = t.schema_id
     LEFT JOIN sys.default_constraints d ON d.parent_object_id = c.object_id AND d.parent_column_id = c.column_id
     LEFT JOIN sys.computed_columns g ON g.object_id = c.object_id AND g.column_id = c.column_id
-    WHERE o.is_ms_shipped = 0
+    WHERE o.is_ms_shipped = 0 AND o.type IN ('U', 'V')
     ORDER BY c.object_id, c.column_id;\n",
     "SELECT i.object_id, i.index_id, i.name, i.type_desc, i.is_unique, i.is_primary_key, i.is_unique_constraint,
-        i.is_disabled, i.filter_definition, k.is_system_named,
-        m.column_id, m.key_ordinal, m.is_descending_key, m.is_included_column
+        i.is_disabled, i.filter_definition, k.is_system_named
     FROM sys.indexes i
     JOIN sys.objects o ON o.object_id = i.object_id
     LEFT JOIN sys.key_constraints k ON k.parent_object_id = i.object_id AND k.unique_index_id = i.index_id
-    LEFT JOIN sys.index_columns m ON m.object_id = i.object_id AND m.index_id = i.index_id
-    WHERE o.is_ms_shipped = 0 AND o.type IN ('U', 'V') AND i.type <> 0 AND i.is_hypothetical = 0
-    ORDER BY i.object_id, i.index_id, m.key_ordinal, m.index_column_id;\n",
+    WHERE o.is_ms_shipped = 0 AND o.type IN ('U', 'V') AND i.type <> 0 AND i.is_hypothetical = 0;\n",
+    "SELECT m.object_id, m.index_id, m.column_id, m.key_ordinal, m.is_descending_key, m.is_included_column
+    FROM sys.index_columns m
+    ORDER BY m.object_id, m.index_id, m.key_ordinal, m.index_column_id;\n",
     "SELECT k.object_id, k.parent_object_id, k.name, k.is_system_named, k.is_disabled, k.referenced_object_id,
         k.delete_referential_action_desc, k.update_referential_action_desc, m.parent_column_id, m.referenced_column_id
     FROM sys.foreign_keys k
@@ -90,8 +90,9 @@ pub(super) async fn read_schema(
     let answer = match session.language(&text, PATIENCE).await {
         Ok(answer) => answer,
         Err(error) => {
-            if one_state && session.language(RESTORE, PATIENCE).await.is_err() {
-                session.break_off();
+            if one_state {
+                // When even that fails the session is gone, which shows at its next use.
+                let _ = session.language(RESTORE, PATIENCE).await;
             }
             return Err(translate(&error, PHASE));
         }

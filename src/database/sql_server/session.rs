@@ -99,6 +99,19 @@ impl Session {
         format!("{name}:{}", self.database)
     }
 
+    /// A session that was opened in another way.
+    #[cfg(test)]
+    pub fn of_client(client: Client) -> Self {
+        Self {
+            client,
+            database: "shop".to_owned(),
+            principal: Default::default(),
+            has_snapshots: false,
+            broken: false,
+            last_used: Instant::now(),
+        }
+    }
+
     /// Whether the server and this end agree on what is said next.
     pub fn is_usable(&self) -> bool {
         !self.broken

@@ -7,8 +7,8 @@ use super::super::session::ResultSet;
 use super::QUERIES;
 use super::data_type::{DataType, full_name};
 use crate::schema::{
-    Check, Column, ForeignKey, Generated, Index, KeyColumn, KeyTerm, Module, ModuleSettings,
-    PrimaryKey, ReferentialAction, Schema, Table, Trigger, Unique,
+    Check, Column, ForeignKey, Generated, Index, KeyColumn, Module, ModuleSettings, PrimaryKey,
+    ReferentialAction, Schema, Table, Trigger, Unique,
 };
 
 /// The kind of an index that the model does not mention.
@@ -21,19 +21,50 @@ const WHOLE_TABLE: &str = "CLUSTERED COLUMNSTORE";
 ///
 /// What belongs to an object that the answers do not have, because it came or went between two queries, is left out.
 pub(super) fn assemble(answers: &[ResultSet; QUERIES.len()]) -> Result<Schema, ColumnError> {
-    let [database, objects, columns, indexes, foreign_keys, checks] = answers;
+    let [
+        database,
+        objects,
+        modules,
+        columns,
+        indexes,
+        members,
+        foreign_keys,
+        checks,
+    ] = answers;
     let collation = match database.first() {
         Some(row) => row.optional_text("collation_name")?,
         None => None,
     };
     let mut assembly = Assembly::default();
     assembly.name_objects(objects)?;
-    assembly.add_objects(objects)?;
+    assembly.add_objects(objects, &by_ids(modules, ["object_id"])?)?;
     assembly.add_columns(columns, collation)?;
-    assembly.add_indexes(indexes)?;
+    assembly.add_indexes(indexes, &by_ids(members, ["object_id", "index_id"])?)?;
     assembly.add_foreign_keys(foreign_keys)?;
     assembly.add_checks(checks)?;
     Ok(assembly.finish())
+}
+
+/// Rows by the ids of what they belong to, in their order.
+type RowsById<'a, const N: usize> = HashMap<[i64; N], Vec<&'a Row>>;
+
+fn by_ids<'a, const N: usize>(
+    rows: &'a [Row],
+    columns: [&str; N],
+) -> Result<RowsById<'a, N>, ColumnError> {
+    let mut found = RowsById::new();
+    for row in rows {
+        found.entry(ids(row, columns)?).or_default().push(row);
+    }
+    Ok(found)
+}
+
+fn ids<const N: usize>(row: &Row, columns: [&str; N]) -> Result<[i64; N], ColumnError> {
+    let mut ids = [0; N];
+    for (id, column) in ids.iter_mut().zip(columns) {
+        *id = row.integer(column)?;
+    }
+    Ok(ids)
 }
 
 /// A schema on the way, its objects by the ids of the catalog.
@@ -58,10 +89,14 @@ impl Assembly {
         Ok(())
     }
 
-    fn add_objects(&mut self, objects: &[Row]) -> Result<(), ColumnError> {
+    fn add_objects(&mut self, objects: &[Row], modules: &RowsById<1>) -> Result<(), ColumnError> {
         for row in objects {
             let id = row.integer("object_id")?;
             let name = self.name(id);
+            let (text, settings) = match modules.get(&[id]).and_then(|rows| rows.first()) {
+                Some(module) => (text(module)?, settings(module)?),
+                None => Default::default(),
+            };
             match row.text("kind")? {
                 "U" => {
                     let table = Table {
@@ -71,17 +106,18 @@ impl Assembly {
                     self.tables.insert(id, table);
                 }
                 "TR" | "TA" => self.triggers.push(Trigger {
-                    name,
+                    // It always has the schema of its table.
+                    name: row.text("name")?.to_owned(),
                     table: self.name(row.integer("parent_object_id")?),
-                    text: text(row)?,
-                    settings: settings(row)?,
+                    text,
+                    settings,
                     disabled: is(row, "is_disabled")?,
                 }),
                 kind => {
                     let module = Module {
                         name,
-                        text: text(row)?,
-                        settings: settings(row)?,
+                        text,
+                        settings,
                         indexes: Vec::new(),
                     };
                     match kind {
@@ -113,112 +149,93 @@ impl Assembly {
         Ok(())
     }
 
-    fn add_indexes(&mut self, members: &[Row]) -> Result<(), ColumnError> {
-        for members in grouped(members, &["object_id", "index_id"])? {
-            self.add_index(members)?;
+    /// Puts each index where it belongs: it is one, of a table or a view, or the means of a key or unique constraint.
+    fn add_indexes(&mut self, indexes: &[Row], members: &RowsById<2>) -> Result<(), ColumnError> {
+        for row in indexes {
+            let id @ [owner, _] = ids(row, ["object_id", "index_id"])?;
+            let members = members.get(&id).map_or(&[] as &[_], Vec::as_slice);
+            let index = self.index(row, owner, members)?;
+            if let Some(table) = self.tables.get_mut(&owner) {
+                if is(row, "is_primary_key")? {
+                    table.primary_key = Some(PrimaryKey {
+                        name: given_name(row)?,
+                        columns: index.columns,
+                        kind: index.kind,
+                        disabled: index.disabled,
+                    });
+                } else if is(row, "is_unique_constraint")? {
+                    table.unique.push(Unique {
+                        name: given_name(row)?,
+                        columns: index.columns,
+                        kind: index.kind,
+                        disabled: index.disabled,
+                    });
+                } else {
+                    table.indexes.push(index);
+                }
+            } else if let Some(view) = self.views.get_mut(&owner) {
+                view.indexes.push(index);
+            }
         }
         Ok(())
     }
 
-    /// Puts an index where it belongs: it is one, of a table or a view, or the means of a key or unique constraint.
-    fn add_index(&mut self, members: &[Row]) -> Result<(), ColumnError> {
-        let Some(row) = members.first() else {
-            return Ok(());
-        };
-        let owner = row.integer("object_id")?;
+    fn index(&self, row: &Row, owner: i64, members: &[&Row]) -> Result<Index, ColumnError> {
         let kind = row.text("type_desc")?;
-        let mut columns = Vec::new();
-        let mut included = Vec::new();
+        let mut index = Index {
+            name: row.text("name")?.to_owned(),
+            unique: is(row, "is_unique")?,
+            kind: (kind != USUAL_KIND).then(|| kind.to_owned()),
+            filter: row.optional_text("filter_definition")?.map(str::to_owned),
+            disabled: is(row, "is_disabled")?,
+            ..Index::default()
+        };
         for member in members {
-            // An index may have none, and the column by which it is partitioned is not a member of it.
-            let Some(id) = member.optional_integer("column_id")? else {
-                continue;
-            };
-            let name = self.column_name(owner, id);
+            let name = self.column_name(owner, member.integer("column_id")?);
             if is(member, "is_included_column")? {
                 if kind != WHOLE_TABLE {
-                    included.push(name);
+                    index.included.push(name);
                 }
+            // The column by which it is partitioned is no member of it.
             } else if is(member, "key_ordinal")? {
-                columns.push(KeyColumn {
-                    term: KeyTerm::Column(name),
+                index.columns.push(KeyColumn {
                     descending: is(member, "is_descending_key")?,
-                    collation: None,
+                    ..KeyColumn::ascending(name)
                 });
             }
         }
-        let given_name = given_name(row)?;
-        let disabled = is(row, "is_disabled")?;
-        let shown_kind = Some(kind.to_owned()).filter(|kind| kind != USUAL_KIND);
-        let table = self.tables.get_mut(&owner);
-        match (table, self.views.get_mut(&owner)) {
-            (Some(table), _) if is(row, "is_primary_key")? => {
-                table.primary_key = Some(PrimaryKey {
-                    name: given_name,
-                    columns,
-                    kind: shown_kind,
-                    disabled,
-                });
-            }
-            (Some(table), _) if is(row, "is_unique_constraint")? => table.unique.push(Unique {
-                name: given_name,
-                columns,
-                kind: shown_kind,
-                disabled,
-            }),
-            (table, view) => {
-                let index = Index {
-                    name: row.text("name")?.to_owned(),
-                    unique: is(row, "is_unique")?,
-                    columns,
-                    included,
-                    kind: shown_kind,
-                    filter: row.optional_text("filter_definition")?.map(str::to_owned),
-                    disabled,
-                };
-                let indexes = table
-                    .map(|table| &mut table.indexes)
-                    .or(view.map(|view| &mut view.indexes));
-                if let Some(indexes) = indexes {
-                    indexes.push(index);
-                }
-            }
-        }
-        Ok(())
+        Ok(index)
     }
 
     fn add_foreign_keys(&mut self, pairs: &[Row]) -> Result<(), ColumnError> {
-        for pairs in grouped(pairs, &["object_id"])? {
-            let Some(row) = pairs.first() else {
-                continue;
-            };
-            let owner = row.integer("parent_object_id")?;
-            let target = row.integer("referenced_object_id")?;
-            let names = |table: i64, column: &str| {
-                pairs
-                    .iter()
-                    .map(|pair| Ok(self.column_name(table, pair.integer(column)?)))
-                    .collect::<Result<Vec<_>, ColumnError>>()
-            };
-            let action = |column: &str| -> Result<ReferentialAction, ColumnError> {
-                let text = row.optional_text(column)?.unwrap_or_default();
-                Ok(ReferentialAction::from_sql(text).unwrap_or_default())
-            };
-            let key = ForeignKey {
-                name: given_name(row)?,
-                columns: names(owner, "parent_column_id")?,
-                referenced_table: self.name(target),
-                referenced_columns: names(target, "referenced_column_id")?,
-                on_update: action("update_referential_action_desc")?,
-                on_delete: action("delete_referential_action_desc")?,
-                deferred: false,
-                disabled: is(row, "is_disabled")?,
-            };
+        for pairs in by_ids(pairs, ["object_id"])?.into_values() {
+            let owner = pairs[0].integer("parent_object_id")?;
+            let key = self.foreign_key(owner, &pairs)?;
             if let Some(table) = self.tables.get_mut(&owner) {
                 table.foreign_keys.push(key);
             }
         }
         Ok(())
+    }
+
+    fn foreign_key(&self, owner: i64, pairs: &[&Row]) -> Result<ForeignKey, ColumnError> {
+        let row = pairs[0];
+        let target = row.integer("referenced_object_id")?;
+        let mut key = ForeignKey {
+            name: given_name(row)?,
+            referenced_table: self.name(target),
+            on_update: action(row, "update_referential_action_desc")?,
+            on_delete: action(row, "delete_referential_action_desc")?,
+            disabled: is(row, "is_disabled")?,
+            ..ForeignKey::default()
+        };
+        for pair in pairs {
+            let column = self.column_name(owner, pair.integer("parent_column_id")?);
+            let referenced = self.column_name(target, pair.integer("referenced_column_id")?);
+            key.columns.push(column);
+            key.referenced_columns.push(referenced);
+        }
+        Ok(key)
     }
 
     fn add_checks(&mut self, checks: &[Row]) -> Result<(), ColumnError> {
@@ -271,7 +288,6 @@ fn column(row: &Row, database_collation: Option<&str>) -> Result<Column, ColumnE
         scale: row.integer("scale")?,
     };
     let collation = row.optional_text("collation_name")?;
-    let computed = row.optional_text("computed_definition")?;
     Ok(Column {
         name: row.text("name")?.to_owned(),
         data_type: data_type.render(),
@@ -281,7 +297,7 @@ fn column(row: &Row, database_collation: Option<&str>) -> Result<Column, ColumnE
             .filter(|collation| Some(*collation) != database_collation)
             .map(str::to_owned),
         identity: is(row, "is_identity")?,
-        generated: match computed {
+        generated: match row.optional_text("computed_definition")? {
             Some(expression) => Some(Generated {
                 expression: expression.to_owned(),
                 stored: is(row, "is_persisted")?,
@@ -290,23 +306,6 @@ fn column(row: &Row, database_collation: Option<&str>) -> Result<Column, ColumnE
         },
         hidden: is(row, "is_hidden")?,
     })
-}
-
-/// What follows one another and agrees in these numbers.
-fn grouped<'a>(rows: &'a [Row], keys: &[&str]) -> Result<Vec<&'a [Row]>, ColumnError> {
-    let key_of = |row: &Row| {
-        let key = keys.iter().map(|key| row.integer(key));
-        key.collect::<Result<Vec<_>, _>>()
-    };
-    let mut groups = Vec::new();
-    let mut begin = 0;
-    for end in 1..=rows.len() {
-        if end == rows.len() || key_of(&rows[begin])? != key_of(&rows[end])? {
-            groups.push(&rows[begin..end]);
-            begin = end;
-        }
-    }
-    Ok(groups)
 }
 
 /// Flags of the catalog may be NULL, which is no.
@@ -320,6 +319,11 @@ fn given_name(row: &Row) -> Result<Option<String>, ColumnError> {
         return Ok(None);
     }
     Ok(row.optional_text("name")?.map(str::to_owned))
+}
+
+fn action(row: &Row, column: &str) -> Result<ReferentialAction, ColumnError> {
+    let text = row.optional_text(column)?.unwrap_or_default();
+    Ok(ReferentialAction::from_sql(text).unwrap_or_default())
 }
 
 fn text(row: &Row) -> Result<String, ColumnError> {
@@ -337,3 +341,6 @@ fn settings(row: &Row) -> Result<ModuleSettings, ColumnError> {
         quoted_identifier_off: off("uses_quoted_identifier")?,
     })
 }
+
+#[cfg(test)]
+mod tests;
