@@ -1,5 +1,8 @@
 //! `dbvc check`, as a person or a pipeline runs it.
 
+#[path = "check/real_folders.rs"]
+mod real_folders;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};

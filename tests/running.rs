@@ -2,8 +2,6 @@
 
 mod support;
 
-#[path = "running/choosing.rs"]
-mod choosing;
 #[path = "running/containing.rs"]
 mod containing;
 #[path = "running/drifting.rs"]
@@ -12,5 +10,7 @@ mod drifting;
 mod failing;
 #[path = "running/many.rs"]
 mod many;
+#[path = "running/refusing.rs"]
+mod refusing;
 #[path = "running/waiting.rs"]
 mod waiting;

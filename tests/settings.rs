@@ -106,7 +106,7 @@ fn secrets_are_not_told() {
             "Server=quiet;Database=shop;Authentication=Active Directory Interactive;User ID=hush",
         ),
         ("DBVC_VAR_app_password", "hush\nGO"),
-        ("DBVC_VAR_app-password", "hush"),
+        ("DBVC_VAR_app.password", "hush"),
         (
             "DBVC_COSMOS_CONNECTION_STRING",
             "AccountEndpoint=https://quiet;AccountKey=hush",

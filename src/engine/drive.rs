@@ -121,7 +121,13 @@ impl Drive {
                 let row = self
                     .engine
                     .new_run_row(&self.live.view(), &self.caller, &self.work);
-                if let Err(error) = self.engine.tell_home_of(row).await {
+                // The home database was just opened for writing, so its registry is there.
+                let told = if run_row == RunRow::WithPlan {
+                    self.engine.tell_home(row).await.map(|_| ())
+                } else {
+                    self.engine.tell_home_of(row).await
+                };
+                if let Err(error) = told {
                     tracing::warn!(run = %self.run_id, %error, "a run that found nothing to do could not be recorded");
                 }
                 let _ = prepared.send(Ok(()));

@@ -196,6 +196,7 @@ impl<'a> Split<'a> {
 /// False at the end of the script.
 fn skip_to_next_line(cursor: &mut Cursor<'_>, syntax: Syntax) -> Result<bool, SplitError> {
     loop {
+        cursor.skip_plain();
         if cursor.skip_line_end() {
             return Ok(true);
         }

@@ -98,6 +98,19 @@ impl<'a> Cursor<'a> {
         self.mark.offset = (self.mark.offset + bytes).min(self.text.len());
     }
 
+    /// Moves over the bytes of one line that are such; a line end must not be.
+    pub(super) fn skip_while(&mut self, is_such: impl Fn(u8) -> bool) {
+        let rest = self.text.as_bytes().get(self.mark.offset..);
+        let rest = rest.unwrap_or_default();
+        let length = rest.iter().position(|&byte| !is_such(byte));
+        self.mark.offset += length.unwrap_or(rest.len());
+    }
+
+    /// Moves over bytes that neither end a line nor begin what [`Self::skip_element`] skips.
+    pub(super) fn skip_plain(&mut self) {
+        self.skip_while(is_plain);
+    }
+
     /// The column of a place in characters, from 1.
     pub(super) fn column(&self, mark: Mark) -> u32 {
         mark.column_in(self.text)
@@ -105,9 +118,7 @@ impl<'a> Cursor<'a> {
 
     /// Moves over blanks and tabs.
     pub(super) fn skip_blanks(&mut self) {
-        while let Some(b' ' | b'\t') = self.peek(0) {
-            self.advance(1);
-        }
+        self.skip_while(|byte| matches!(byte, b' ' | b'\t'));
     }
 
     /// Moves over a line end at the cursor: CRLF, LF or a lone CR.
@@ -124,9 +135,7 @@ impl<'a> Cursor<'a> {
 
     /// Moves to the end of the line, not over it.
     pub(super) fn skip_to_line_end(&mut self) {
-        while !matches!(self.peek(0), None | Some(b'\r' | b'\n')) {
-            self.advance(1);
-        }
+        self.skip_while(|byte| !matches!(byte, b'\r' | b'\n'));
     }
 
     /// Moves to the end of the script, when the rest of it does not matter. The line is then no longer known.
@@ -167,33 +176,37 @@ impl<'a> Cursor<'a> {
     /// Moves over a quoted text up to `close`; with `doubled`, two of them stand for one inside the text.
     fn skip_quoted(&mut self, close: u8, doubled: bool) -> bool {
         self.advance(1);
-        while let Some(byte) = self.peek(0) {
-            if byte == close {
-                self.advance(1);
-                if !doubled || self.peek(0) != Some(close) {
-                    return true;
-                }
-                self.advance(1);
-            } else if !self.skip_line_end() {
-                self.advance(1);
+        loop {
+            self.skip_while(|byte| byte != close && !matches!(byte, b'\r' | b'\n'));
+            if self.skip_line_end() {
+                continue;
             }
+            if self.peek(0).is_none() {
+                return false;
+            }
+            self.advance(1);
+            if !doubled || self.peek(0) != Some(close) {
+                return true;
+            }
+            self.advance(1);
         }
-        false
     }
 
     fn skip_block_comment(&mut self, nested: bool) -> bool {
         self.advance(2);
         let mut depth: usize = 1;
-        while let Some(byte) = self.peek(0) {
-            match (byte, self.peek(1)) {
-                (b'*', Some(b'/')) => {
+        loop {
+            self.skip_while(|byte| !matches!(byte, b'*' | b'/' | b'\r' | b'\n'));
+            match (self.peek(0), self.peek(1)) {
+                (None, _) => return false,
+                (Some(b'*'), Some(b'/')) => {
                     self.advance(2);
                     depth -= 1;
                     if depth == 0 {
                         return true;
                     }
                 }
-                (b'/', Some(b'*')) if nested => {
+                (Some(b'/'), Some(b'*')) if nested => {
                     self.advance(2);
                     depth += 1;
                 }
@@ -204,8 +217,15 @@ impl<'a> Cursor<'a> {
                 }
             }
         }
-        false
     }
+}
+
+/// Whether a byte neither ends a line nor begins a comment or quotes.
+pub(super) fn is_plain(byte: u8) -> bool {
+    !matches!(
+        byte,
+        b'\r' | b'\n' | b'-' | b'/' | b'\'' | b'"' | b'[' | b'`'
+    )
 }
 
 /// Line and column (both from 1, in characters) of the place behind a text.

@@ -103,6 +103,7 @@ pub(super) fn misplaced_directive(text: &str, syntax: Syntax) -> Option<(u32, u3
     let mut cursor = Cursor::new(text);
     while next_head_comment(&mut cursor, syntax).is_some() {}
     loop {
+        cursor.skip_plain();
         let mark = cursor.mark();
         match cursor.skip_element(syntax) {
             Ok(Some(Element::LineComment)) => {

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 
-use super::cursor::{Cursor, Mark};
+use super::cursor::{Cursor, Mark, is_plain};
 use super::syntax::Syntax;
 
 /// A place where a variable stands.
@@ -177,6 +177,9 @@ impl<'a> Iterator for References<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
+            // What is closed by a bracket is not passed over either.
+            self.cursor
+                .skip_while(|byte| is_plain(byte) && !matches!(byte, b'$' | b']'));
             let mark = self.cursor.mark();
             if mark.offset >= self.quoted_to {
                 let mut behind = self.cursor.clone();

@@ -5,7 +5,9 @@
 
 pub mod dbvc;
 pub mod host;
+pub mod proxy;
 pub mod scene;
 pub mod server;
 pub mod shape;
 pub mod stage;
+pub mod team;

@@ -50,9 +50,20 @@ struct State {
     is_cut: AtomicBool,
     is_closed: AtomicBool,
     cut: Notify,
-    /// Types of the messages that clients sent after they logged in, in order.
-    sent: Mutex<Vec<u8>>,
+    /// What clients sent after they logged in, in order.
+    sent: Mutex<Vec<Sent>>,
     connections: AtomicUsize,
+}
+
+/// A message of a client.
+#[derive(Debug, Clone)]
+pub struct Sent {
+    /// Number of its connection.
+    pub connection: usize,
+    /// Its type.
+    pub kind: u8,
+    /// What of it is text.
+    pub text: String,
 }
 
 /// The line.
@@ -75,9 +86,9 @@ impl Proxy {
                 if shared.is_closed.load(Ordering::SeqCst) {
                     continue;
                 }
-                shared.connections.fetch_add(1, Ordering::SeqCst);
+                let number = shared.connections.fetch_add(1, Ordering::SeqCst);
                 if let Ok(server) = TcpStream::connect(&target).await {
-                    connect(client, server, Arc::clone(&shared));
+                    connect(number, client, server, Arc::clone(&shared));
                 }
             }
         });
@@ -117,21 +128,15 @@ impl Proxy {
     /// Forgets the messages so far.
     pub fn count_anew(&self) {
         self.state.sent.lock().expect("nobody panicked").clear();
-        self.state.connections.store(0, Ordering::SeqCst);
     }
 
-    /// Types of the messages that were sent since, over all connections.
-    pub fn sent(&self) -> Vec<u8> {
+    /// The messages since, over all connections.
+    pub fn sent(&self) -> Vec<Sent> {
         self.state.sent.lock().expect("nobody panicked").clone()
-    }
-
-    /// Connections that were made since.
-    pub fn connections(&self) -> usize {
-        self.state.connections.load(Ordering::SeqCst)
     }
 }
 
-fn connect(client: TcpStream, server: TcpStream, state: Arc<State>) {
+fn connect(number: usize, client: TcpStream, server: TcpStream, state: Arc<State>) {
     // What was lost must show at once.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
     let (from_client, mut to_client) = client.into_split();
@@ -158,6 +163,7 @@ fn connect(client: TcpStream, server: TcpStream, state: Arc<State>) {
     });
     tokio::spawn(async move {
         let line = Line {
+            number,
             from_client,
             to_server,
             state,
@@ -171,6 +177,7 @@ fn connect(client: TcpStream, server: TcpStream, state: Arc<State>) {
 
 /// The client's side of a connection.
 struct Line {
+    number: usize,
     from_client: OwnedReadHalf,
     to_server: OwnedWriteHalf,
     state: Arc<State>,
@@ -185,15 +192,16 @@ impl Line {
         while let Some((kind, message)) = self.message().await {
             let counts = matches!(kind, BATCH | CALL | TRANSACTION);
             if counts {
-                self.state
-                    .sent
-                    .lock()
-                    .expect("nobody panicked")
-                    .push(kind);
+                let sent = Sent {
+                    connection: self.number,
+                    kind,
+                    text: text_of(&message),
+                };
+                self.state.sent.lock().expect("nobody panicked").push(sent);
             }
             let place = self.state.place.lock().expect("nobody panicked").clone();
             if let Some(place) = place {
-                is_armed |= counts && holds(&message, place.words);
+                is_armed |= counts && text_of(&message).contains(place.words);
                 if is_armed && kind == place.at {
                     self.cut(&place, &message).await;
                     return;
@@ -211,7 +219,10 @@ impl Line {
         match place.how {
             Cut::Before => {}
             Cut::Within => {
-                let _ = self.to_server.write_all(&message[..message.len() / 2]).await;
+                let _ = self
+                    .to_server
+                    .write_all(&message[..message.len() / 2])
+                    .await;
             }
             Cut::BeforeAnswer => {
                 self.answers_are_lost.store(true, Ordering::SeqCst);
@@ -254,10 +265,22 @@ impl Line {
     }
 }
 
-/// Whether a message holds these words, as the protocol writes text (UTF-16), packet headers between them aside.
-fn holds(message: &[u8], words: &str) -> bool {
-    let wanted: Vec<u8> = words.encode_utf16().flat_map(u16::to_le_bytes).collect();
-    message
-        .windows(wanted.len())
-        .any(|window| window == wanted.as_slice())
+/// The ASCII of a message's UTF-16, in which the protocol writes text; headers of packets are jumped over.
+fn text_of(message: &[u8]) -> String {
+    let mut content = Vec::new();
+    let mut rest = message;
+    while let [_, _, high, low, ..] = rest {
+        let length = usize::from(u16::from_be_bytes([*high, *low])).clamp(8, rest.len());
+        content.extend(&rest[8.min(length)..length]);
+        rest = &rest[length..];
+    }
+    // Text may begin at an odd place.
+    let read = |bytes: &[u8]| -> String {
+        bytes
+            .chunks_exact(2)
+            .filter(|pair| pair[1] == 0 && pair[0].is_ascii() && pair[0] != 0)
+            .map(|pair| char::from(pair[0]))
+            .collect()
+    };
+    read(&content) + &read(content.get(1..).unwrap_or_default())
 }

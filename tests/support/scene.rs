@@ -8,25 +8,35 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
-use super::host::{Answer, Host, HostBuilder};
+use super::host::{Answer, Host, HostBuilder, TimerShape};
+use super::proxy::Proxy;
 use super::server::{self, Client, Server};
 use super::stage::Engine;
+use super::team::Team;
 
 /// The home database.
 pub const HOME: &str = "lpa-bloom-sql-dev";
 
-/// Longer than anything here takes, on a slow machine too.
-const LIMIT: Duration = Duration::from_secs(60);
+/// The versions that [`Scene::start_with_pending`] registers.
+pub const PENDING: [usize; 3] = [2, 3, 4];
+
+/// Longer than anything here takes, on a slow machine and a slow server too.
+const LIMIT: Duration = Duration::from_secs(180);
+
+/// The pause between two questions, at first and at most: a server is not to be kept busy with answering them.
+const PAUSES: [Duration; 2] = [Duration::from_millis(20), Duration::from_millis(320)];
 
 /// Asks until there is an answer; panics when none comes.
 pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
+    let [mut pause, longest] = PAUSES;
     loop {
         if let Some(answer) = ask().await {
             return answer;
         }
         assert!(began.elapsed() < LIMIT, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(longest);
     }
 }
 
@@ -79,20 +89,16 @@ impl Scene {
         }
     }
 
-    /// On a server: the home database by the first name, and others by their ids.
+    /// On a server, with the names there by their ids.
     pub fn on_server(
         server: &'static Server,
         seat: OwnedSemaphorePermit,
-        names: &[String],
-        others: &[&str],
+        names: BTreeMap<String, String>,
     ) -> Self {
-        let ids = std::iter::once(&HOME)
-            .chain(others)
-            .map(|id| (*id).to_owned());
         Self {
             on_server: Some(OnServer {
                 server,
-                names: ids.zip(names.iter().cloned()).collect(),
+                names,
                 outside: Mutex::default(),
                 _seat: seat,
             }),
@@ -134,6 +140,27 @@ impl Scene {
             }
         }
         builder
+    }
+
+    /// Where the server of the home database listens; there must be one.
+    pub fn address(&self) -> String {
+        self.on_the_server().server.address()
+    }
+
+    /// A process that reaches its home database by a line that can be cut.
+    pub fn host_through(&self, proxy: &Proxy) -> HostBuilder {
+        let OnServer { server, .. } = self.on_the_server();
+        let database = self.on_the_server().name_of(HOME);
+        self.host().setting(
+            "SQL_CONNECTION_STRING",
+            server.connection_string_through(proxy.port(), database),
+        )
+    }
+
+    fn on_the_server(&self) -> &OnServer {
+        self.on_server
+            .as_ref()
+            .expect("the scene plays on a server")
     }
 
     /// A process that stops at a crash point: `name` or `name:n`.
@@ -276,6 +303,57 @@ impl Scene {
         self.make_ledger(host, database).await;
     }
 
+    /// A team with a process of the scene.
+    pub async fn team(&self) -> Team {
+        self.team_with(self.host()).await
+    }
+
+    pub async fn team_with(&self, host: HostBuilder) -> Team {
+        let suffix = match self.engine() {
+            Engine::Sqlite => ".sqlite.sql",
+            Engine::Babelfish | Engine::SqlServer => ".sql",
+        };
+        Team::of(host.start().await, "dev", suffix)
+    }
+
+    /// Whether the home database has such a table or view.
+    pub async fn has(&self, name: &str) -> bool {
+        let catalogue = match self.engine() {
+            Engine::Sqlite => "sqlite_schema",
+            Engine::Babelfish | Engine::SqlServer => "sys.objects",
+        };
+        let count = format!("SELECT COUNT(*) FROM {catalogue} WHERE name = '{name}'");
+        self.read(HOME, &count).await == ["1"]
+    }
+
+    /// A process, and on each of the databases a ledger and the pending versions 2 to 4.
+    pub async fn start_with_pending(&self, databases: &[&str]) -> Host {
+        let host = self.host().start().await;
+        self.make_ledger(&host, HOME).await;
+        for database in databases {
+            if *database != HOME {
+                self.add_database(&host, database).await;
+            }
+            for version in PENDING {
+                register_entry(&host, database, version).await;
+            }
+        }
+        host
+    }
+
+    /// What was pending is applied, in order, and all is sound.
+    pub async fn expect_all_applied_once(&self, host: &Host, databases: &[&str]) {
+        for database in databases {
+            assert_eq!(
+                self.ledger(database).await,
+                ["V2", "V3", "V4"],
+                "{database}"
+            );
+            assert_eq!(states(host, database).await, ["applied"; 3], "{database}");
+            self.expect_sound(host, database).await;
+        }
+    }
+
     /// Everything that must hold whatever happened: the trail has no gap and right hashes, the archive has each event
     /// once, nothing has failed in verifying, and no drift is claimed.
     pub async fn expect_sound(&self, host: &Host, database: &str) {
@@ -364,8 +442,7 @@ pub fn run_of(database: &str) -> Value {
 }
 
 pub async fn run(host: &Host, database: &str) -> Answer {
-    host.post("/api/dbvc/migrations/run", run_of(database))
-        .await
+    host.post(RUN, run_of(database)).await
 }
 
 /// Starts a run and does not wait for it.
@@ -499,6 +576,36 @@ pub async fn newest_run(host: &Host, database: &str) -> Value {
     host.get(&path).await.expect_status(200).body["runs"][0].clone()
 }
 
+pub async fn newest_run_id(host: &Host, database: &str) -> String {
+    let run = newest_run(host, database).await;
+    run["runId"].as_str().expect("an id").to_owned()
+}
+
+/// Asks for the end of a run.
+pub async fn cancel(host: &Host, run_id: &str) -> Answer {
+    host.post(&cancel_path(run_id), json!({})).await
+}
+
+pub fn cancel_path(run_id: &str) -> String {
+    format!("/api/dbvc/runs/{run_id}/cancel")
+}
+
+/// Everything that can be read of a database and a run on it.
+pub fn reads_of(database: &str, run_id: &str) -> [String; 10] {
+    [
+        "/api/dbvc/databases".to_owned(),
+        format!("/api/dbvc/databases/{database}"),
+        format!("/api/dbvc/databases/{database}/migrations/V2__step"),
+        format!("/api/dbvc/drift?databaseId={database}"),
+        "/api/dbvc/health".to_owned(),
+        format!("/api/dbvc/history?databaseId={database}"),
+        "/api/dbvc/migrations/status?detailed=true".to_owned(),
+        "/api/dbvc/runs".to_owned(),
+        format!("/api/dbvc/runs/{run_id}"),
+        format!("/api/dbvc/snapshots?databaseId={database}"),
+    ]
+}
+
 /// A run, once it has ended.
 pub async fn ended_run(host: &Host, run_id: &str) -> Value {
     let path = format!("/api/dbvc/runs/{run_id}");
@@ -507,4 +614,64 @@ pub async fn ended_run(host: &Host, run_id: &str) -> Value {
         run["finishedAt"].is_string().then_some(run)
     })
     .await
+}
+
+/// Where a run is asked for.
+pub const RUN: &str = "/api/dbvc/migrations/run";
+
+/// Has a process look after the runs, as the timer does every minute.
+pub async fn tick(host: &Host) {
+    host.invoke_timer("dbvc-runs-timer", TimerShape::FirstRun)
+        .await
+        .expect_success();
+}
+
+/// Starts a run by a process that stops at a point, without waiting for it.
+pub async fn begin_stopping_at(
+    scene: &Scene,
+    point: &str,
+    path: &str,
+    body: &Value,
+) -> (Host, String) {
+    let host = scene.host_stopping_at(point).start().await;
+    let request = host.request("POST", path).json(body);
+    let known: Vec<Value> = runs(&host).await;
+    request.begin().await.hang_up();
+    scene.stopped().await;
+    let run = runs(&host)
+        .await
+        .into_iter()
+        .find(|run| !known.contains(run));
+    let run_id = run.expect("a run has begun")["runId"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    (host, run_id)
+}
+
+pub async fn runs(host: &Host) -> Vec<Value> {
+    let answer = host.get("/api/dbvc/runs").await.expect_status(200);
+    answer.body["runs"].as_array().expect("a list").clone()
+}
+
+/// Has the timer of a process look after the runs until this one has ended.
+pub async fn adopted(host: &Host, run_id: &str) -> Value {
+    let path = format!("/api/dbvc/runs/{run_id}");
+    until("the run to be adopted", async || {
+        tick(host).await;
+        let run = host.get(&path).await.expect_status(200).body;
+        run["finishedAt"].is_string().then_some(run)
+    })
+    .await;
+    // As the registry has it, not the memory of a process.
+    host.kill().await;
+    host.start_again().await;
+    host.get(&path).await.expect_status(200).body
+}
+
+pub fn told(run: &Value, database: usize) -> Vec<String> {
+    outcomes(run, database)
+        .into_iter()
+        .map(|(id, status)| format!("{} {status}", id.trim_end_matches("__step")))
+        .collect()
 }

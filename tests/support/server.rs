@@ -72,6 +72,29 @@ impl Server {
             .replace(MASTER, &format!("Database={database}"))
     }
 
+    /// Where it listens: `host:port`.
+    pub fn address(&self) -> String {
+        Config::from_ado_string(&self.connection_string)
+            .expect("tiberius reads the connection string")
+            .get_addr()
+    }
+
+    /// The connection string of one of its databases by way of a port of this machine, unencrypted after the login.
+    pub fn connection_string_through(&self, port: u16, database: &str) -> String {
+        let text = self.connection_string(database);
+        let kept = text.split(';').filter(|part| {
+            let key = part.split('=').next().unwrap_or_default().trim();
+            !["server", "data source", "encrypt"]
+                .iter()
+                .any(|other| key.eq_ignore_ascii_case(other))
+        });
+        let kept: Vec<&str> = kept.collect();
+        format!(
+            "Server=tcp:127.0.0.1,{port};Encrypt=false;{}",
+            kept.join(";")
+        )
+    }
+
     /// Connects to one of its databases, past dbvc.
     pub async fn connect(&self, database: &str) -> Client {
         let text = self.connection_string(database);

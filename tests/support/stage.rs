@@ -1,15 +1,13 @@
 //! Where a test of the engine plays: on SQLite, or on the T-SQL server that the environment names.
 
-use std::sync::{Arc, Mutex};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::scene::Scene;
+use super::scene::{HOME, Scene};
 use super::server::Server;
-
-/// How many scenes play on the server at once: each has several processes there, and to connect takes Babelfish a
-/// second of a processor's time.
-const MOST_ON_SERVER: usize = 4;
+use super::team::Team;
 
 /// The engine behind dbvc. Where engines differ, a test says so by these names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,18 +22,15 @@ pub enum Engine {
 /// the test: it outlives the test's runtime.
 pub struct Stage {
     server: Option<&'static Server>,
-    made: Made,
+    /// Names of databases on the server.
+    made: Mutex<Vec<String>>,
 }
-
-/// The databases made on a server so far.
-#[derive(Clone, Default)]
-struct Made(Arc<Mutex<Vec<String>>>);
 
 impl Stage {
     pub fn sqlite() -> Self {
         Self {
             server: None,
-            made: Made::default(),
+            made: Mutex::default(),
         }
     }
 
@@ -43,7 +38,7 @@ impl Stage {
     pub fn t_sql() -> Self {
         Self {
             server: Some(runtime().block_on(Server::of_environment())),
-            made: Made::default(),
+            made: Mutex::default(),
         }
     }
 
@@ -51,28 +46,43 @@ impl Stage {
         self.server.map_or(Engine::Sqlite, Server::engine)
     }
 
+    /// A statement that no transaction can hold, and that changes nothing a test looks at.
+    pub fn statement_without_transaction(&self) -> &'static str {
+        match self.engine() {
+            Engine::Sqlite => "VACUUM;",
+            // It could be held by one, but is not a statement that T-SQL knows in transactions.
+            Engine::Babelfish => "DROP DATABASE IF EXISTS dbvc_conf_absent;",
+            Engine::SqlServer => "ALTER DATABASE CURRENT SET AUTO_UPDATE_STATISTICS ON;",
+        }
+    }
+
     /// A home database that nobody has used.
     pub async fn scene(&self) -> Scene {
         self.scene_with(&[]).await
     }
 
-    /// The same, and further databases for the inventory.
-    pub async fn scene_with(&self, others: &[&str]) -> Scene {
+    /// A scene with a team on it.
+    pub async fn team(&self) -> (Scene, Team) {
+        let scene = self.scene().await;
+        let team = scene.team().await;
+        (scene, team)
+    }
+
+    /// The home database and others, by their ids.
+    pub async fn scene_with(&self, databases: &[&str]) -> Scene {
         let Some(server) = self.server else {
             return Scene::embedded();
         };
         let seat = seat().await;
-        let mut names = Vec::new();
-        for _ in 0..=others.len() {
+        let ids: BTreeSet<&str> = databases.iter().copied().chain([HOME]).collect();
+        let mut names = BTreeMap::new();
+        for id in ids {
             let name = server.make_database().await;
-            self.made
-                .0
-                .lock()
-                .expect("nobody panics here")
-                .push(name.clone());
-            names.push(name);
+            let mut made = self.made.lock().expect("nobody panics here");
+            made.push(name.clone());
+            names.insert(id.to_owned(), name);
         }
-        Scene::on_server(server, seat, &names, others)
+        Scene::on_server(server, seat, names)
     }
 }
 
@@ -81,7 +91,7 @@ impl Drop for Stage {
         let Some(server) = self.server else {
             return;
         };
-        let made = std::mem::take(&mut *self.made.0.lock().expect("nobody panics here"));
+        let made = std::mem::take(&mut *self.made.lock().expect("nobody panics here"));
         let dropped = runtime().block_on(async {
             for name in made {
                 server
@@ -98,10 +108,14 @@ impl Drop for Stage {
     }
 }
 
-/// A place on the server for one scene.
+/// A place on the server for one scene. There is one for each processor: every scene has several processes, and a
+/// session of each takes Babelfish a second of a processor's time.
 async fn seat() -> OwnedSemaphorePermit {
-    static SEATS: std::sync::OnceLock<Arc<Semaphore>> = std::sync::OnceLock::new();
-    let seats = SEATS.get_or_init(|| Arc::new(Semaphore::new(MOST_ON_SERVER)));
+    static SEATS: OnceLock<Arc<Semaphore>> = OnceLock::new();
+    let seats = SEATS.get_or_init(|| {
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        Arc::new(Semaphore::new(processors))
+    });
     Arc::clone(seats)
         .acquire_owned()
         .await

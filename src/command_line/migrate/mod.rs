@@ -62,16 +62,28 @@ enum MigrateError {
     },
     #[error(transparent)]
     Folder(#[from] FolderError),
-    #[error("{database}: {problem}")]
+    #[error("{database}: {}", with_causes(problem))]
     Engine {
         database: String,
         problem: EngineError,
     },
-    #[error("the inventory cannot be read: {0}")]
+    #[error("the inventory cannot be read: {}", with_causes(.0))]
     Inventory(EngineError),
     /// It was told while it happened.
     #[error("not everything was done; see above")]
     Told,
+}
+
+/// An error with what caused it: who runs the command has the connection string, and is told why it leads nowhere.
+fn with_causes(error: &EngineError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
 }
 
 /// Ends with 0 when everything is applied and verified, with 1 otherwise.

@@ -283,11 +283,7 @@ impl Connectors {
         Self::with(options, None, Arc::new(Network))
     }
 
-    /// With another credential in the place of every identity.
-    pub fn with_credential(options: ConnectOptions, credential: Arc<dyn TokenCredential>) -> Self {
-        Self::with(options, Some(credential), Arc::new(Network))
-    }
-
+    /// With another credential in the place of every identity, if there is one, and another outside.
     fn with(
         options: ConnectOptions,
         credential: Option<Arc<dyn TokenCredential>>,
@@ -357,6 +353,7 @@ impl Connector {
     ///
     /// [`ConnectError`] says what to do.
     pub(super) async fn connect(&self, patience: Duration) -> Result<Client, ConnectError> {
+        super::transcript::prepare();
         let begun = Instant::now();
         let mut connection = self.target.resolve().await?;
         let mut secret_may_be_old = true;

@@ -8,7 +8,7 @@ use tiberius::error::Error as DriverError;
 
 use super::super::{
     Access, BatchObserver, BatchText, Connection, DatabaseError, Leftover, Reply, Row, SHORT_WAIT,
-    ScriptEnd, ScriptMode, ScriptReport, Statement, Value,
+    ScriptEnd, ScriptMode, ScriptReport, Statement,
 };
 use super::exchange::{Request, requests};
 use super::leftovers::{Leftovers, restoring};
@@ -266,9 +266,9 @@ impl Connection for SqlServerConnection {
             SELECT @result AS result;\n";
         self.keep();
         let milliseconds = i64::from(milliseconds(wait));
-        let parameters = [Value::from(name), Value::from(milliseconds)];
-        let answer = self
-            .session()?
+        let session = self.session()?;
+        let parameters = [session.resource(name).into(), milliseconds.into()];
+        let answer = session
             .call(LOCK, &parameters, wait)
             .await
             .map_err(|error| translate(&error, PHASE))?;
@@ -289,8 +289,10 @@ impl Connection for SqlServerConnection {
 
     async fn admit_others(&mut self, name: &str) -> Result<(), DatabaseError> {
         const RELEASE: &str = "EXEC sp_releaseapplock @Resource = @P1, @LockOwner = 'Session';\n";
-        self.session()?
-            .call(RELEASE, &[Value::from(name)], SHORT_WAIT)
+        let session = self.session()?;
+        let parameters = [session.resource(name).into()];
+        session
+            .call(RELEASE, &parameters, SHORT_WAIT)
             .await
             .map_err(|error| translate(&error, "letting other sessions go on"))?;
         self.held.retain(|held| held != name);
@@ -381,7 +383,10 @@ impl Connection for SqlServerConnection {
             (Ok(()), ScriptMode::WithoutTransaction) => self.wait_as_configured().await,
             (ready, _) => ready,
         };
-        let timeout = self.limits.batch;
+        let timeout = match self.limits.batch {
+            Some(limit) => Some(limit),
+            None => self.pools.command_timeout().await,
+        };
         let report = match (ready, self.session()) {
             (Ok(()), Ok(session)) => {
                 script_run::run(session, &batches, mode, observer.as_ref(), timeout).await

@@ -221,34 +221,34 @@ impl ConnectionString {
     }
 
     /// Where the server listens.
-    pub fn server(&self) -> &ServerAddress {
+    pub(super) fn server(&self) -> &ServerAddress {
         &self.server
     }
 
     /// How a login is proven.
-    pub fn authentication(&self) -> &Authentication {
+    pub(super) fn authentication(&self) -> &Authentication {
         &self.authentication
     }
 
     /// How the line is encrypted. Defaults to [`Encryption::Mandatory`].
-    pub fn encryption(&self) -> Encryption {
+    pub(super) fn encryption(&self) -> Encryption {
         self.encryption
     }
 
     /// Whether the server need not prove who it is (`TrustServerCertificate`). Defaults to no, and is never so where a
     /// token proves the login.
-    pub fn trusts_any_certificate(&self) -> bool {
+    pub(super) fn trusts_any_certificate(&self) -> bool {
         self.trusts_any_certificate
     }
 
     /// The name that the server's certificate must bear, when it is not the server's (`HostNameInCertificate`).
-    pub fn host_in_certificate(&self) -> Option<&str> {
+    pub(super) fn host_in_certificate(&self) -> Option<&str> {
         self.host_in_certificate.as_deref()
     }
 
     /// How long one attempt to connect may take (`Connect Timeout`); none (`0`) is no limit of its own. Defaults to
     /// 15 seconds.
-    pub fn connect_timeout(&self) -> Option<Duration> {
+    pub(super) fn connect_timeout(&self) -> Option<Duration> {
         self.connect_timeout
     }
 
@@ -259,7 +259,7 @@ impl ConnectionString {
     }
 
     /// What the program is called at the server. Defaults to `dbvc`.
-    pub fn application_name(&self) -> &str {
+    pub(super) fn application_name(&self) -> &str {
         &self.application_name
     }
 }

@@ -26,18 +26,17 @@ use crate::script::EngineKind;
 
 pub use connect::{ConnectError, ConnectOptions, Connector, Connectors};
 pub use connection::SqlServerConnection;
-pub use connection_string::{
-    Authentication, ConnectionString, ConnectionStringError, Encryption, ServerAddress,
-};
-pub use credentials::{AppIdentity, CredentialError, IdentitySource};
+pub use connection_string::{ConnectionString, ConnectionStringError};
+pub use credentials::{AppIdentity, IdentitySource};
 use pool::Pools;
 pub use retry::RetryPolicy;
-pub use target::{ConnectionVariables, Target, TargetError};
+pub use target::ConnectionVariables;
 
 /// What a script may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ScriptLimits {
-    /// How long a batch may take before it is cancelled and fails; none is no limit.
+    /// How long a batch may take before it is cancelled and fails; none leaves it to the connection string, whose default is
+    /// no limit.
     pub batch: Option<Duration>,
     /// How long a statement of a script without a transaction may wait for a lock.
     pub lock_wait: Duration,

@@ -35,7 +35,7 @@ pub(super) struct Pools {
 /// A session lent by a pool, or one that belongs to its user alone.
 pub(super) enum Lent {
     /// Goes back.
-    Pooled(Object<Manager>),
+    Pooled(Box<Object<Manager>>),
     /// Ends with its user.
     Own(Box<Session>),
 }
@@ -66,13 +66,19 @@ impl Pools {
             Access::Write => &self.writing,
         };
         match pool.get().await {
-            Ok(object) => Ok(Lent::Pooled(object)),
+            Ok(object) => Ok(Lent::Pooled(Box::new(object))),
             Err(PoolError::Backend(error)) => Err(error),
             Err(error) => Err(DatabaseError::Unavailable {
                 phase: "waiting for a connection",
                 message: error.to_string(),
             }),
         }
+    }
+
+    /// How long the connection string lets a batch of a script take; none is no limit.
+    pub async fn command_timeout(&self) -> Option<Duration> {
+        let connection = self.connector.connection_string().await.ok()?;
+        connection.command_timeout()
     }
 
     /// A session of one's own, which nobody used before.
@@ -103,7 +109,7 @@ impl Lent {
     #[must_use]
     pub fn keep(self) -> Self {
         match self {
-            Self::Pooled(object) => Self::Own(Box::new(Object::take(object))),
+            Self::Pooled(object) => Self::Own(Box::new(Object::take(*object))),
             own @ Self::Own(_) => own,
         }
     }

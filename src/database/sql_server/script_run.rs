@@ -308,3 +308,130 @@ pub(super) fn broken_off(error: &DatabaseError) -> ScriptReport {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::Unobserved;
+    use super::super::testing::{COUNTED, MORE, Reply, Tokens, client_of};
+    use super::*;
+
+    const LINE: u32 = 7;
+
+    async fn run_one(
+        text: &str,
+        reply: Reply,
+        timeout: Option<Duration>,
+    ) -> (Session, ScriptReport) {
+        let mut session = Session::of_client(client_of(&[reply]).await);
+        let batch = BatchText {
+            index: 1,
+            line: LINE,
+            count: 1,
+            text: text.to_owned(),
+        };
+        let mode = ScriptMode::InTransaction;
+        let report = run(&mut session, &[batch], mode, &Unobserved, timeout).await;
+        (session, report)
+    }
+
+    fn failure(report: &ScriptReport) -> (&[ServerError], bool) {
+        match &report.end {
+            ScriptEnd::Failed {
+                errors,
+                left_nothing,
+            } => (errors, *left_nothing),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A known tool stops reading at the result set, and records the migration as applied.
+    #[tokio::test]
+    async fn an_error_behind_a_result_set_fails_the_batch() {
+        let said = Tokens::default()
+            .one_row()
+            .done(COUNTED | MORE, 1)
+            .error(547, "the row is referred to")
+            .done(COUNTED | MORE, 1)
+            .message("after all")
+            .done(0, 0);
+        let script = "SELECT 1; INSERT INTO a VALUES (1); INSERT INTO b VALUES (2);";
+        let (session, report) = run_one(script, Reply::Say(said), None).await;
+        let (errors, left_nothing) = failure(&report);
+        assert_eq!(errors.len(), 1);
+        assert_eq!(
+            (errors[0].number, errors[0].severity, errors[0].line),
+            (547, Some(16), Some(LINE))
+        );
+        assert!(!left_nothing);
+        assert_eq!(report.batches[0].rows_affected, 1);
+        assert_eq!(report.batches[0].messages[0].text, "after all");
+        assert!(session.is_usable());
+    }
+
+    #[tokio::test]
+    async fn an_error_before_a_result_set_fails_the_batch() {
+        let said = Tokens::default()
+            .error(208, "no such table")
+            .error(3621, "the statement has been terminated")
+            .one_row()
+            .done(COUNTED, 1);
+        let (_, report) = run_one("SELECT a FROM b SELECT 1", Reply::Say(said), None).await;
+        let (errors, _) = failure(&report);
+        let told: Vec<_> = errors
+            .iter()
+            .map(|error| (error.number, error.line))
+            .collect();
+        assert_eq!(told, [(208, Some(LINE)), (3621, None)]);
+    }
+
+    #[tokio::test]
+    async fn a_refused_batch_of_one_statement_left_nothing() {
+        let said = Tokens::default().error(1801, "it is there").done(0, 0);
+        let (_, report) = run_one("CREATE DATABASE shop", Reply::Say(said), None).await;
+        assert!(failure(&report).1);
+    }
+
+    #[tokio::test]
+    async fn who_cannot_run_in_a_transaction_is_told_the_directive() {
+        for number in [226, 574, 12331] {
+            let said = Tokens::default().error(number, "not allowed").done(0, 0);
+            let (_, report) = run_one("EXEC p", Reply::Say(said), None).await;
+            let message = &failure(&report).0[0].message;
+            assert_eq!(
+                message,
+                "not allowed; begin the script with `-- dbvc: transaction=off`"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_commit_among_what_the_server_says_is_the_scripts_own() {
+        let said = Tokens::default().committed().done(0, 0);
+        let (_, report) = run_one("EXEC('COMMIT')", Reply::Say(said), None).await;
+        let expected = ScriptEnd::Left {
+            left: Leftover::EndedTransaction,
+            errors: Vec::new(),
+        };
+        assert_eq!(report.end, expected);
+    }
+
+    #[tokio::test]
+    async fn a_batch_that_takes_too_long_is_cancelled() {
+        let limit = Some(Duration::from_millis(20));
+        let (session, report) = run_one("WAITFOR DELAY '1:0'", Reply::Stall, limit).await;
+        let (errors, left_nothing) = failure(&report);
+        assert_eq!(errors[0].number, CLIENT_TIMEOUT);
+        assert!(!left_nothing, "nobody knows what it had done");
+        assert!(session.is_usable(), "the server has said that it stopped");
+    }
+
+    #[tokio::test]
+    async fn a_server_that_hangs_up_leaves_it_open_what_was_done() {
+        let (session, report) = run_one("DROP TABLE t", Reply::HangUp, None).await;
+        let (errors, left_nothing) = failure(&report);
+        assert!(errors[0].message.contains("was lost"), "{errors:?}");
+        assert_eq!(errors[0].line, Some(LINE));
+        assert!(!left_nothing);
+        assert!(!session.is_usable());
+    }
+}

@@ -94,9 +94,33 @@ impl Session {
         Ok(session)
     }
 
+    /// The name of an application lock of this database. SQL Server keeps those of each database apart by itself; on
+    /// Babelfish they are one for the whole server.
+    pub fn resource(&self, name: &str) -> String {
+        format!("{name}:{}", self.database)
+    }
+
+    /// A session that was opened in another way.
+    #[cfg(test)]
+    pub fn of_client(client: Client) -> Self {
+        Self {
+            client,
+            database: "shop".to_owned(),
+            principal: Default::default(),
+            has_snapshots: false,
+            broken: false,
+            last_used: Instant::now(),
+        }
+    }
+
     /// Whether the server and this end agree on what is said next.
     pub fn is_usable(&self) -> bool {
         !self.broken
+    }
+
+    /// Gives the session up: it is closed with its last user.
+    pub fn break_off(&mut self) {
+        self.broken = true;
     }
 
     /// Sends one of dbvc's own texts as a language batch.

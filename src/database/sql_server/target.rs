@@ -252,7 +252,7 @@ fn parse(
 
 /// Where a database is reached.
 #[derive(Debug, Clone)]
-pub struct Target(Kind);
+pub(super) struct Target(Kind);
 
 #[derive(Debug, Clone)]
 enum Kind {
@@ -277,7 +277,7 @@ impl Target {
     /// # Errors
     ///
     /// [`TargetError::NoVariable`], [`TargetError::ConnectionString`] and [`TargetError::SecretReference`].
-    pub(super) fn of_reference(
+    pub fn of_reference(
         reference: &ConnectionReference,
         variables: &ConnectionVariables,
         secrets: &Arc<Secrets>,

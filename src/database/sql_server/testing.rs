@@ -20,6 +20,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_util::compat::TokioAsyncWriteCompatExt as _;
+
+use super::connect::Client;
 
 /// A certificate that vouches for itself, and its key; both as PEM.
 pub struct Certificate {
@@ -288,5 +291,124 @@ impl TokenCredential for CountingCredential {
             self.token.clone(),
             OffsetDateTime::now_utc() + self.lasts,
         ))
+    }
+}
+
+/// Status of a DONE: more follows; rows were counted; a request was cancelled.
+pub const MORE: u16 = 0x01;
+pub const COUNTED: u16 = 0x10;
+const CANCELLED: u16 = 0x20;
+
+/// What a server does about a request.
+#[derive(Clone)]
+pub enum Reply {
+    /// Says this.
+    Say(Tokens),
+    /// Says nothing until it is told to stop, and then that it has.
+    Stall,
+    /// Hangs up.
+    HangUp,
+}
+
+/// The tokens of an answer, as a server writes them (MS-TDS 2.2.7).
+#[derive(Default, Clone)]
+pub struct Tokens(Vec<u8>);
+
+impl Tokens {
+    fn sized(mut self, token: u8, content: &[u8]) -> Self {
+        self.0.push(token);
+        self.0
+            .extend(u16::try_from(content.len()).unwrap().to_le_bytes());
+        self.0.extend(content);
+        self
+    }
+
+    fn login_ack(self) -> Self {
+        let mut content = vec![1, 0x74, 0, 0, 4, 0];
+        content.extend([15, 0, 0, 0]);
+        self.sized(0xad, &content)
+    }
+
+    fn words(self, token: u8, number: i32, class: u8, words: &str) -> Self {
+        let utf16: Vec<u8> = words.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let mut content = number.to_le_bytes().to_vec();
+        content.extend([1, class]);
+        content.extend(u16::try_from(words.len()).unwrap().to_le_bytes());
+        content.extend(utf16);
+        // No names of a server and a procedure; line 1.
+        content.extend([0, 0, 1, 0, 0, 0]);
+        self.sized(token, &content)
+    }
+
+    pub fn error(self, number: i32, words: &str) -> Self {
+        self.words(0xaa, number, 16, words)
+    }
+
+    pub fn message(self, words: &str) -> Self {
+        self.words(0xab, 0, 0, words)
+    }
+
+    pub fn committed(self) -> Self {
+        self.sized(0xe3, &[9, 0, 8, 1, 0, 0, 0, 0, 0, 0, 0])
+    }
+
+    pub fn one_row(mut self) -> Self {
+        // One column of type INT, called a; a row with 7 in it.
+        self.0
+            .extend([0x81, 1, 0, 0, 0, 0, 0, 0, 0, 0x38, 1, b'a', 0]);
+        self.0.extend([0xd1, 7, 0, 0, 0]);
+        self
+    }
+
+    pub fn done(mut self, status: u16, rows: u64) -> Self {
+        self.0.push(0xfd);
+        self.0.extend(status.to_le_bytes());
+        self.0.extend([0, 0]);
+        self.0.extend(rows.to_le_bytes());
+        self
+    }
+}
+
+/// A client of a server that lets it in and gives each request the next reply. Nothing is encrypted.
+pub async fn client_of(replies: &[Reply]) -> Client {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let replies = replies.to_vec();
+    tokio::spawn(async move {
+        let (mut line, _) = listener.accept().await.unwrap();
+        // A version, and no encryption.
+        let version = [0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xff];
+        let options = [15, 0, 0, 0, 0, 0, 2];
+        say(&mut line, &[&version[..], &options[..]].concat()).await;
+        say(&mut line, &Tokens::default().login_ack().done(0, 0).0).await;
+        for reply in replies {
+            match reply {
+                Reply::Say(tokens) => say(&mut line, &tokens.0).await,
+                Reply::Stall => {
+                    let _ = read_packet(&mut line).await;
+                    say(&mut line, &Tokens::default().done(CANCELLED, 0).0).await;
+                }
+                Reply::HangUp => {
+                    let _ = read_packet(&mut line).await;
+                    return;
+                }
+            }
+        }
+        // Until the client hangs up.
+        let _ = line.read(&mut [0]).await;
+    });
+    super::transcript::prepare();
+    let mut config = tiberius::Config::new();
+    config.encryption(tiberius::EncryptionLevel::NotSupported);
+    config.authentication(tiberius::AuthMethod::sql_server("me", "secret"));
+    let line = TcpStream::connect(address).await.unwrap();
+    Client::connect(config, line.compat_write()).await.unwrap()
+}
+
+/// Reads a request and says something.
+async fn say(line: &mut TcpStream, content: &[u8]) {
+    if read_packet(line).await.is_some() {
+        let answer = packet(PacketType::TabularResult, content);
+        line.write_all(&answer).await.unwrap();
     }
 }

@@ -15,7 +15,7 @@ use tracing::dispatcher::Dispatch;
 use tracing::field::{Field, Visit};
 use tracing::instrument::WithSubscriber;
 use tracing::span;
-use tracing::subscriber::Interest;
+use tracing::subscriber::{Interest, NoSubscriber};
 use tracing::{Event, Metadata, Subscriber};
 
 /// Where tiberius says what the server sends.
@@ -71,11 +71,24 @@ tokio::task_local! {
     static SINK: Sink;
 }
 
+/// Gets ready to listen; to be called before the driver says its first word. A place that logs decides once whom it tells,
+/// and one that does so just while the listener comes could leave it out for ever.
+pub(super) fn prepare() -> &'static Dispatch {
+    static LISTENERS: OnceLock<(Dispatch, Dispatch)> = OnceLock::new();
+    // For the whole process: a new subscriber has every place that logs asked anew. The second one hears nothing. It is there
+    // because, as long as there is a single subscriber, only the one in force on the thread is asked, and that may be none.
+    let (listener, _) = LISTENERS.get_or_init(|| {
+        (
+            Dispatch::new(Listener),
+            Dispatch::new(NoSubscriber::default()),
+        )
+    });
+    listener
+}
+
 /// Drives `reading` and gives its result with everything the server said meanwhile.
 pub(super) async fn listen<T>(reading: impl Future<Output = T>) -> (T, Vec<Said>) {
-    static LISTENER: OnceLock<Dispatch> = OnceLock::new();
-    // One for the whole process: a new subscriber has every place that logs asked anew.
-    let listener = LISTENER.get_or_init(|| Dispatch::new(Listener)).clone();
+    let listener = prepare().clone();
     let sink = Sink::default();
     let result = SINK
         .scope(Arc::clone(&sink), reading)
@@ -213,6 +226,7 @@ fn count_in(done: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{COUNTED, MORE, Reply, Tokens, client_of};
     use super::*;
 
     #[test]
@@ -253,133 +267,30 @@ mod tests {
         assert_eq!(rows_affected(&said), 3);
     }
 
-    /// The tokens of an answer, as a server writes them (MS-TDS 2.2.7).
-    #[derive(Default)]
-    struct Tokens(Vec<u8>);
-
-    impl Tokens {
-        fn sized(mut self, token: u8, content: &[u8]) -> Self {
-            self.0.push(token);
-            self.0
-                .extend(u16::try_from(content.len()).unwrap().to_le_bytes());
-            self.0.extend(content);
-            self
-        }
-
-        fn login_ack(self) -> Self {
-            let mut content = vec![1, 0x74, 0, 0, 4, 0];
-            content.extend([15, 0, 0, 0]);
-            self.sized(0xad, &content)
-        }
-
-        fn words(self, token: u8, number: i32, class: u8, words: &str) -> Self {
-            let utf16: Vec<u8> = words.encode_utf16().flat_map(u16::to_le_bytes).collect();
-            let mut content = number.to_le_bytes().to_vec();
-            content.extend([1, class]);
-            content.extend(u16::try_from(words.len()).unwrap().to_le_bytes());
-            content.extend(utf16);
-            // No names of a server and a procedure; line 1.
-            content.extend([0, 0, 1, 0, 0, 0]);
-            self.sized(token, &content)
-        }
-
-        fn error(self, number: i32, words: &str) -> Self {
-            self.words(0xaa, number, 16, words)
-        }
-
-        fn message(self, words: &str) -> Self {
-            self.words(0xab, 0, 0, words)
-        }
-
-        fn committed(self) -> Self {
-            self.sized(0xe3, &[9, 0, 8, 1, 0, 0, 0, 0, 0, 0, 0])
-        }
-
-        fn one_row(mut self) -> Self {
-            // One column of type INT, called a; a row with 7 in it.
-            self.0
-                .extend([0x81, 1, 0, 0, 0, 0, 0, 0, 0, 0x38, 1, b'a', 0]);
-            self.0.extend([0xd1, 7, 0, 0, 0]);
-            self
-        }
-
-        fn done(mut self, status: u16, rows: u64) -> Self {
-            self.0.push(0xfd);
-            self.0.extend(status.to_le_bytes());
-            self.0.extend([0, 0]);
-            self.0.extend(rows.to_le_bytes());
-            self
-        }
-    }
-
-    async fn read_message(line: &mut tokio::io::DuplexStream) {
-        use tokio::io::AsyncReadExt as _;
-        loop {
-            let mut header = [0; 8];
-            line.read_exact(&mut header).await.unwrap();
-            let length = usize::from(u16::from_be_bytes([header[2], header[3]]));
-            let mut rest = vec![0; length - header.len()];
-            line.read_exact(&mut rest).await.unwrap();
-            if header[1] & 1 == 1 {
-                return;
-            }
-        }
-    }
-
-    async fn answer(line: &mut tokio::io::DuplexStream, content: &[u8]) {
-        use tokio::io::AsyncWriteExt as _;
-        read_message(line).await;
-        let length = u16::try_from(content.len() + 8).unwrap().to_be_bytes();
-        let mut packet = vec![4, 1, length[0], length[1], 0, 0, 1, 0];
-        packet.extend(content);
-        line.write_all(&packet).await.unwrap();
-    }
-
     /// Holds the lines of [`LINES`] to the version of the driver: another one would say nothing, or something else.
     #[tokio::test]
     async fn everything_a_server_says_is_heard_in_order() {
-        use tokio_util::compat::TokioAsyncReadCompatExt as _;
-        const COUNTED: u16 = 0x10;
-        const MORE: u16 = 0x01;
-        let (near, mut far) = tokio::io::duplex(64 * 1024);
-        let server = async {
-            // The driver's first message is answered with a version and no encryption.
-            let version = [0, 0, 11, 0, 6, 1, 0, 17, 0, 1, 0xff];
-            let options = [15, 0, 0, 0, 0, 0, 2];
-            answer(&mut far, &[&version[..], &options[..]].concat()).await;
-            answer(&mut far, &Tokens::default().login_ack().done(0, 0).0).await;
-            let said = Tokens::default()
-                .message("hello")
-                .one_row()
-                .done(COUNTED | MORE, 1)
-                .done(COUNTED | MORE, 3)
-                .error(50_001, "first")
-                .message("Commit transaction")
-                .error(50_002, "second")
-                .committed()
-                .done(0, 0);
-            answer(&mut far, &said.0).await;
-        };
-        let client = async {
-            let mut config = tiberius::Config::new();
-            config.encryption(tiberius::EncryptionLevel::NotSupported);
-            config.authentication(tiberius::AuthMethod::sql_server("me", "secret"));
-            let mut client = tiberius::Client::connect(config, near.compat())
-                .await
-                .unwrap();
-            let (read, said) = listen(async {
-                let mut stream = client.simple_query("SELECT 7 AS a").await?;
-                while futures_util::TryStreamExt::try_next(&mut stream)
-                    .await?
-                    .is_some()
-                {}
-                Ok::<(), tiberius::error::Error>(())
-            })
-            .await;
-            assert_eq!(read.unwrap_err().code(), Some(50_001));
-            said
-        };
-        let ((), said) = tokio::join!(server, client);
+        let said = Tokens::default()
+            .message("hello")
+            .one_row()
+            .done(COUNTED | MORE, 1)
+            .done(COUNTED | MORE, 3)
+            .error(50_001, "first")
+            .message("Commit transaction")
+            .error(50_002, "second")
+            .committed()
+            .done(0, 0);
+        let mut client = client_of(&[Reply::Say(said)]).await;
+        let (read, said) = listen(async {
+            let mut stream = client.simple_query("SELECT 7 AS a").await?;
+            while futures_util::TryStreamExt::try_next(&mut stream)
+                .await?
+                .is_some()
+            {}
+            Ok::<(), tiberius::error::Error>(())
+        })
+        .await;
+        assert_eq!(read.unwrap_err().code(), Some(50_001));
         let error = |number, message: &str| Said::Error {
             number,
             message: message.to_owned(),

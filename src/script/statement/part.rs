@@ -21,11 +21,23 @@ pub(super) const SEMICOLON: Part<'static> = Part::Symbol(b';');
 
 impl<'a> Part<'a> {
     pub(super) fn is(self, keyword: &str) -> bool {
-        matches!(self, Self::Word(word) if word.eq_ignore_ascii_case(keyword))
+        // Most words differ in length, so that this is asked often and seldom in full.
+        matches!(self, Self::Word(word) if word.len() == keyword.len() && word.eq_ignore_ascii_case(keyword))
     }
 
     pub(super) fn is_any(self, keywords: &[&str]) -> bool {
         keywords.iter().any(|keyword| self.is(keyword))
+    }
+
+    /// As [`Self::is_any`], for many keywords in alphabetical order.
+    pub(super) fn is_in(self, keywords: &[&str]) -> bool {
+        let Self::Word(word) = self else {
+            return false;
+        };
+        let upper = || word.bytes().map(|byte| byte.to_ascii_uppercase());
+        keywords
+            .binary_search_by(|keyword| keyword.bytes().cmp(upper()))
+            .is_ok()
     }
 
     /// The part as a name, without its quotes.
@@ -86,21 +98,16 @@ impl<'a> Parts<'a> {
         {
             return self.skip_number();
         }
-        while let Some(byte) = self.cursor.peek(0) {
-            if byte.is_ascii() {
-                if !is_word_byte(byte) {
-                    return;
-                }
-                self.cursor.advance(1);
-            } else {
-                let Some(character) = self.cursor.rest().chars().next() else {
-                    return;
-                };
-                if self.wide_blank().is_some() {
-                    return;
-                }
-                self.cursor.advance(character.len_utf8());
+        loop {
+            self.cursor.skip_while(is_word_byte);
+            let wide = self.cursor.rest().chars().next();
+            let Some(wide) = wide.filter(|character| !character.is_ascii()) else {
+                return;
+            };
+            if self.wide_blank().is_some() {
+                return;
             }
+            self.cursor.advance(wide.len_utf8());
         }
     }
 

@@ -1,7 +1,7 @@
 //! What a T-SQL batch may change of the session that it runs in.
 
 use super::part::{Part, Parts};
-use super::statements;
+use super::transact_sql::defines_module;
 use crate::script::syntax::Syntax;
 
 /// What of its session a batch may change. More may be told than is so, never less.
@@ -31,9 +31,6 @@ pub struct SessionChanges {
 /// since it is set when a batch is parsed. Source: "SET Statements (Transact-SQL)".
 #[must_use]
 pub fn session_changes(batch: &str) -> SessionChanges {
-    let is_module = statements(batch, Syntax::TransactSql)
-        .next()
-        .is_some_and(|statement| statement.defines_module());
     let mut changes = SessionChanges::default();
     let mut before = Before::default();
     let mut parts = Parts::of(batch, Syntax::TransactSql)
@@ -43,7 +40,7 @@ pub fn session_changes(batch: &str) -> SessionChanges {
         let next = parts.peek().copied();
         before = changes.add(part, before, next);
     }
-    if is_module {
+    if defines_module(batch) {
         SessionChanges {
             options: changes.parseonly,
             parseonly: changes.parseonly,
@@ -72,6 +69,7 @@ impl SessionChanges {
     fn add(&mut self, part: Part<'_>, before: Before, next: Option<Part<'_>>) -> Before {
         match part {
             Part::Symbol(b',') if before == Before::Option => return Before::Set,
+            Part::Symbol(_) => return Before::Anything,
             _ if part.is("SET") => return Before::Set,
             _ if part.is_any(&["EXEC", "EXECUTE"]) => return Before::Execute,
             Part::Word(name) if before == Before::Set && is_option(name, next) => {

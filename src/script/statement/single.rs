@@ -2,6 +2,7 @@
 
 use super::part::{Part, Parts, SEMICOLON};
 use super::statements;
+use super::transact_sql::defines_module;
 use crate::script::syntax::Syntax;
 
 /// Whether a batch certainly holds exactly one statement, and one that leaves nothing behind when it fails.
@@ -27,10 +28,7 @@ pub fn is_single_statement(batch: &str, syntax: Syntax) -> bool {
 }
 
 fn is_single_in_transact_sql(batch: &str) -> bool {
-    let is_module = statements(batch, Syntax::TransactSql)
-        .next()
-        .is_some_and(|statement| statement.defines_module());
-    if is_module {
+    if defines_module(batch) {
         return true;
     }
     let mut parts = Parts::of(batch, Syntax::TransactSql)
@@ -92,7 +90,7 @@ struct Reading<'a> {
 }
 
 /// Words that begin a statement, most of them reserved (the statements of the grammar in microsoft/SqlScriptDOM). WITH is
-/// not among them, since SELECT, INSERT, UPDATE, DELETE or MERGE must follow it; nor END and ELSE of a CASE.
+/// not among them, since SELECT, INSERT, UPDATE, DELETE or MERGE must follow it.
 const BEGINNINGS: [&str; 55] = [
     "ALTER",
     "BACKUP",
@@ -300,7 +298,7 @@ impl<'a> Reading<'a> {
             }
             return true;
         }
-        if part.is_any(&BEGINNINGS) {
+        if part.is_in(&BEGINNINGS) {
             return self.holds_beginning(part, next);
         }
         let begins_by_two = PAIRS
@@ -531,6 +529,11 @@ mod tests {
         "ALTER INDEX i ON t RESUME",
         "{call p}",
     ];
+
+    #[test]
+    fn the_beginnings_are_in_alphabetical_order() {
+        assert!(BEGINNINGS.is_sorted());
+    }
 
     #[test]
     fn one_statement_is_single_whatever_semicolons_stand_around_it() {

@@ -7,8 +7,8 @@ use crate::script::syntax::Syntax;
 /// Words that begin a statement. They are reserved, so that outside quotes each of them does, save where it is part of
 /// another statement: `CREATE OR ALTER`, an alias, an option behind WITH, or a permission in a list of them.
 const BEGINNINGS: [&str; 14] = [
-    "CREATE", "ALTER", "DROP", "BACKUP", "RESTORE", "GRANT", "DENY", "REVOKE", "BEGIN", "COMMIT",
-    "ROLLBACK", "SAVE", "EXEC", "EXECUTE",
+    "ALTER", "BACKUP", "BEGIN", "COMMIT", "CREATE", "DENY", "DROP", "EXEC", "EXECUTE", "GRANT",
+    "RESTORE", "REVOKE", "ROLLBACK", "SAVE",
 ];
 
 /// The statements of a T-SQL batch, which needs no semicolons between them, as far as they begin with one of
@@ -62,13 +62,13 @@ impl<'a> TransactSqlStatements<'a> {
             self.in_permissions = !part.is_any(&["ON", "TO", "FROM"]);
             return false;
         }
+        let by_place = before == SEMICOLON
+            || before.is("ELSE")
+            || before.is("BEGIN") && !part.is_any(&["TRAN", "TRANSACTION", "DISTRIBUTED"]);
+        let by_word = || part.is_in(&BEGINNINGS) || part.is("RECONFIGURE") && line > line_before;
         let inside_another =
-            matches!(before, Part::Symbol(b'.' | b',')) || before.is_any(&["AS", "OR", "WITH"]);
-        let by_word = part.is_any(&BEGINNINGS) || (part.is("RECONFIGURE") && line > line_before);
-        let is_transaction = part.is_any(&["TRAN", "TRANSACTION", "DISTRIBUTED"]);
-        let by_place =
-            before == SEMICOLON || before.is("ELSE") || (before.is("BEGIN") && !is_transaction);
-        let begins = by_place || (by_word && !inside_another);
+            || matches!(before, Part::Symbol(b'.' | b',')) || before.is_any(&["AS", "OR", "WITH"]);
+        let begins = by_place || by_word() && !inside_another();
         if begins {
             self.in_permissions = part.is_any(&["GRANT", "DENY", "REVOKE"]);
         }
@@ -102,5 +102,32 @@ impl<'a> Iterator for TransactSqlStatements<'a> {
             }
         }
         self.current.take()
+    }
+}
+
+/// Whether a batch is the definition of a module, as far as its first words say.
+pub(super) fn defines_module(batch: &str) -> bool {
+    let mut parts =
+        Parts::of(batch, Syntax::TransactSql).skip_while(|(part, _)| *part == SEMICOLON);
+    let Some((first, mark)) = parts.next() else {
+        return false;
+    };
+    let mut statement = Statement::begin(first, mark, Syntax::TransactSql);
+    for (part, _) in parts.take(MODULE_WORDS - 1) {
+        statement.push(part);
+    }
+    statement.defines_module()
+}
+
+/// How many words say that a statement defines a module: `CREATE OR ALTER VIEW`.
+const MODULE_WORDS: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginnings_are_in_alphabetical_order() {
+        assert!(BEGINNINGS.is_sorted());
     }
 }

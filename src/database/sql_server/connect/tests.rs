@@ -496,3 +496,15 @@ fn a_failed_login_is_told_by_its_kind() {
     assert!(error.to_string().contains("encryption level"), "{error}");
     assert_eq!(error.failure(), Failure::Lasting);
 }
+
+#[tokio::test]
+async fn a_line_says_that_it_is_alive_and_sends_at_once() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = ServerAddress {
+        host: "localhost".to_owned(),
+        port: listener.local_addr().unwrap().port(),
+    };
+    let line = Network.dial(&address).await.unwrap();
+    assert!(line.nodelay().unwrap());
+    assert!(SockRef::from(&line).keepalive().unwrap());
+}

@@ -1,31 +1,29 @@
 //! Ending a run early.
 
-mod support;
+use crate::harness::Test;
 
+use crate::support::scene::*;
+use crate::support::stage::Stage;
 use serde_json::{Value, json};
-use support::host::{Answer, Host};
-use support::scene::*;
 
-fn cancel_path(run_id: &str) -> String {
-    format!("/api/dbvc/runs/{run_id}/cancel")
+pub fn tests() -> Vec<Test> {
+    on_each_engine![
+        a_script_cancelled_between_its_batches_is_rolled_back_and_the_rest_skipped,
+        a_run_that_has_ended_is_given_back_and_an_unknown_one_is_not_found,
+        a_wish_from_another_process_is_heard_between_two_scripts,
+    ]
+    .into_iter()
+    // On SQLite nobody can write a wish down while a script holds the file.
+    .chain(on_t_sql![
+        a_wish_from_another_process_is_heard_within_a_script
+    ])
+    .collect()
 }
 
-async fn cancel(host: &Host, run_id: &str) -> Answer {
-    host.post(&cancel_path(run_id), json!({})).await
-}
-
-async fn run_under_way(host: &Host) -> String {
-    newest_run(host, HOME).await["runId"]
-        .as_str()
-        .expect("an id")
-        .to_owned()
-}
-
-#[tokio::test]
-async fn a_script_cancelled_between_its_batches_is_rolled_back_and_the_rest_skipped() {
-    let scene = Scene::new();
+async fn a_script_cancelled_between_its_batches_is_rolled_back_and_the_rest_skipped(stage: &Stage) {
+    let scene = stage.scene().await;
     let worker = scene.host_stopping_at("batch-ended:4").start().await;
-    make_ledger(&worker, HOME).await;
+    scene.make_ledger(&worker, HOME).await;
     for version in 2..5 {
         register_entry(&worker, HOME, version).await;
     }
@@ -34,7 +32,7 @@ async fn a_script_cancelled_between_its_batches_is_rolled_back_and_the_rest_skip
         .json(&run_of(HOME));
     let waiting = tokio::spawn(request.send());
     scene.stopped().await;
-    let run_id = run_under_way(&worker).await;
+    let run_id = newest_run_id(&worker, HOME).await;
     let request = worker
         .request("POST", &cancel_path(&run_id))
         .json(&json!({}));
@@ -58,7 +56,7 @@ async fn a_script_cancelled_between_its_batches_is_rolled_back_and_the_rest_skip
         ]
         .map(|(id, status)| (id.to_owned(), status.to_owned()))
     );
-    assert_eq!(scene.ledger(HOME), ["V2"]);
+    assert_eq!(scene.ledger(HOME).await, ["V2"]);
     assert_eq!(
         states(&worker, HOME).await,
         ["applied", "pending", "pending"]
@@ -71,16 +69,15 @@ async fn a_script_cancelled_between_its_batches_is_rolled_back_and_the_rest_skip
 
     cancel(&worker, &run_id).await.expect_status(200);
     run(&worker, HOME).await.expect_status(200);
-    assert_eq!(scene.ledger(HOME), ["V2", "V3", "V4"]);
+    assert_eq!(scene.ledger(HOME).await, ["V2", "V3", "V4"]);
     scene.expect_sound(&worker, HOME).await;
 }
 
-#[tokio::test]
-async fn a_run_that_has_ended_is_given_back_and_an_unknown_one_is_not_found() {
-    let scene = Scene::new();
+async fn a_run_that_has_ended_is_given_back_and_an_unknown_one_is_not_found(stage: &Stage) {
+    let scene = stage.scene().await;
     let (host, other) = tokio::join!(scene.host().start(), scene.host().start());
-    make_ledger(&host, HOME).await;
-    let run_id = run_under_way(&host).await;
+    scene.make_ledger(&host, HOME).await;
+    let run_id = newest_run_id(&host, HOME).await;
     for host in [&host, &other] {
         let answer = cancel(host, &run_id).await.expect_status(200);
         assert_eq!(answer.body["status"], "succeeded");
@@ -90,38 +87,44 @@ async fn a_run_that_has_ended_is_given_back_and_an_unknown_one_is_not_found() {
     }
 }
 
-#[tokio::test]
-async fn another_process_cannot_cancel_while_a_script_holds_the_file() {
-    let scene = Scene::new();
+async fn a_wish_from_another_process_is_heard_within_a_script(stage: &Stage) {
+    let scene = stage.scene().await;
     let (worker, other) = tokio::join!(
         scene.host_stopping_at("batch-ended:2").start(),
         scene.host().start()
     );
-    make_ledger(&worker, HOME).await;
+    scene.make_ledger(&worker, HOME).await;
     register_entry(&worker, HOME, 2).await;
     begin_run(&worker, HOME).await;
     scene.stopped().await;
-    let run_id = run_under_way(&other).await;
-    expect_locked(cancel(&other, &run_id).await);
+    let run_id = newest_run_id(&other, HOME).await;
+    cancel(&other, &run_id).await.expect_status(202);
+    let path = format!("/api/dbvc/runs/{run_id}");
+    until("the wish to be heard", async || {
+        let run = worker.get(&path).await.expect_status(200).body;
+        (run["cancelRequested"] == true).then_some(())
+    })
+    .await;
     scene.go_on();
-    assert_eq!(ended_run(&other, &run_id).await["status"], "succeeded");
-    assert_eq!(scene.ledger(HOME), ["V2"]);
+    assert_eq!(ended_run(&other, &run_id).await["status"], "cancelled");
+    assert!(scene.ledger(HOME).await.is_empty());
+    assert_eq!(states(&other, HOME).await, ["pending"]);
+    scene.expect_sound(&other, HOME).await;
 }
 
-#[tokio::test]
-async fn a_wish_from_another_process_is_heard_between_two_scripts() {
-    let scene = Scene::new();
+async fn a_wish_from_another_process_is_heard_between_two_scripts(stage: &Stage) {
+    let scene = stage.scene().await;
     let (worker, other) = tokio::join!(
         scene.host_stopping_at("committed:2").start(),
         scene.host().start()
     );
-    make_ledger(&worker, HOME).await;
+    scene.make_ledger(&worker, HOME).await;
     for version in 2..4 {
         register_entry(&worker, HOME, version).await;
     }
     begin_run(&worker, HOME).await;
     scene.stopped().await;
-    let run_id = run_under_way(&other).await;
+    let run_id = newest_run_id(&other, HOME).await;
     let answer = cancel(&other, &run_id).await.expect_status(202);
     assert_eq!(
         answer.header("location"),
@@ -137,7 +140,7 @@ async fn a_wish_from_another_process_is_heard_between_two_scripts() {
     scene.go_on();
     let ended: Value = ended_run(&other, &run_id).await;
     assert_eq!(ended["status"], "cancelled");
-    assert_eq!(scene.ledger(HOME), ["V2"]);
+    assert_eq!(scene.ledger(HOME).await, ["V2"]);
     assert_eq!(states(&other, HOME).await, ["applied", "pending"]);
     scene.expect_sound(&other, HOME).await;
 }

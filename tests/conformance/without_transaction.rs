@@ -1,30 +1,50 @@
 //! Scripts whose statements commit one by one: progress is on record, and what nobody knows is for a person to decide.
 
-mod support;
-
+use crate::harness::Test;
+use crate::support::host::{Answer, Host};
+use crate::support::scene::*;
+use crate::support::stage::Stage;
 use serde_json::{Value, json};
-use support::host::{Answer, Host};
-use support::scene::*;
+
+pub fn tests() -> Vec<Test> {
+    on_each_engine![
+        statements_that_no_transaction_can_hold_are_applied_batch_by_batch,
+        killed_before_a_batch_is_sent_a_person_says_that_it_was_not_applied_and_it_goes_on_there,
+        killed_after_the_last_batch_was_sent_a_person_says_that_it_is_applied,
+        a_refused_single_statement_is_mended_and_the_script_goes_on_with_it,
+        a_refused_round_of_a_batch_is_tried_again_and_only_it,
+        a_refused_batch_of_several_statements_is_for_a_person_to_decide,
+        a_changed_batch_that_was_applied_is_for_a_person_to_decide,
+        cancelled_between_two_batches_it_goes_on_there,
+        cancelled_between_two_rounds_of_a_batch_it_goes_on_there,
+        a_rollback_cancelled_between_its_batches_is_for_a_person_to_decide,
+    ]
+}
 
 /// Writes `a`, `b` and three times `c` into the ledger, with a statement between them that no transaction can hold.
-const SCRIPT: &str = "-- dbvc: transaction=off
+fn script(stage: &Stage) -> String {
+    format!(
+        "-- dbvc: transaction=off
 INSERT INTO ledger VALUES ('a');
 GO
-VACUUM;
+{}
 GO
 INSERT INTO ledger VALUES ('b');
 GO
 INSERT INTO ledger VALUES ('c');
 GO 3
-";
+",
+        stage.statement_without_transaction()
+    )
+}
 
 /// The ledger after the whole script.
 const WHOLE: [&str; 5] = ["a", "b", "c", "c", "c"];
 
-async fn scene_with(script: &str) -> (Scene, Host) {
-    let scene = Scene::new();
+async fn scene_with(stage: &Stage, script: &str) -> (Scene, Host) {
+    let scene = stage.scene().await;
     let keeper = scene.host().start().await;
-    make_ledger(&keeper, HOME).await;
+    scene.make_ledger(&keeper, HOME).await;
     register(&keeper, HOME, 2, script, None).await;
     register_entry(&keeper, HOME, 3).await;
     (scene, keeper)
@@ -60,7 +80,7 @@ fn expect_half_applied(answer: Answer) {
 async fn expect_a_person_is_needed(scene: &Scene, host: &Host, ledger: &[&str]) -> String {
     expect_half_applied(run_when_free(host, HOME).await);
     expect_half_applied(run(host, HOME).await);
-    assert_eq!(scene.ledger(HOME), ledger);
+    assert_eq!(scene.ledger(HOME).await, ledger);
     assert_eq!(states(host, HOME).await, ["half-applied", "pending"]);
     assert_eq!(verify(host, None).await["healthy"], false);
     expect_whole_chain(&trail(host, HOME).await);
@@ -71,16 +91,13 @@ async fn expect_a_person_is_needed(scene: &Scene, host: &Host, ledger: &[&str]) 
 }
 
 async fn expect_whole(scene: &Scene, host: &Host, ledger: &[&str]) {
-    assert_eq!(scene.ledger(HOME), ledger);
+    assert_eq!(scene.ledger(HOME).await, ledger);
     assert_eq!(states(host, HOME).await, ["applied", "applied"]);
     scene.expect_sound(host, HOME).await;
 }
 
-#[tokio::test]
-async fn statements_that_no_transaction_can_hold_are_applied_batch_by_batch() {
-    let script = "-- dbvc: transaction=off\nPRAGMA user_version = 7;\nGO\n".to_owned()
-        + SCRIPT.trim_start_matches("-- dbvc: transaction=off\n");
-    let (scene, host) = scene_with(&script).await;
+async fn statements_that_no_transaction_can_hold_are_applied_batch_by_batch(stage: &Stage) {
+    let (scene, host) = scene_with(stage, &script(stage)).await;
     let answer = run(&host, HOME).await.expect_status(200);
     let batches = answer.body["databases"][0]["migrations"][0]["batches"].clone();
     let counts: Vec<_> = batches
@@ -89,9 +106,8 @@ async fn statements_that_no_transaction_can_hold_are_applied_batch_by_batch() {
         .iter()
         .map(|batch| batch["count"].clone())
         .collect();
-    assert_eq!(counts, [1, 1, 1, 1, 3]);
-    assert_eq!(batches[4]["rowsAffected"], 3);
-    assert_eq!(scene.read(HOME, "PRAGMA user_version"), ["7"]);
+    assert_eq!(counts, [1, 1, 1, 3]);
+    assert_eq!(batches[3]["rowsAffected"], 3);
     expect_whole(&scene, &host, &["a", "b", "c", "c", "c", "V3"]).await;
     assert_eq!(
         story_of(&host, HOME, "V2__step").await,
@@ -100,8 +116,8 @@ async fn statements_that_no_transaction_can_hold_are_applied_batch_by_batch() {
 }
 
 /// Kills the run of the script at a point and gives the execution that a person must decide about.
-async fn killed_at(point: &str, ledger: &[&str]) -> (Scene, Host, String) {
-    let (scene, keeper) = scene_with(SCRIPT).await;
+async fn killed_at(stage: &Stage, point: &str, ledger: &[&str]) -> (Scene, Host, String) {
+    let (scene, keeper) = scene_with(stage, &script(stage)).await;
     let victim = scene.host_stopping_at(point).start().await;
     begin_run(&victim, HOME).await;
     scene.stopped().await;
@@ -114,12 +130,12 @@ async fn killed_at(point: &str, ledger: &[&str]) -> (Scene, Host, String) {
     (scene, keeper, execution)
 }
 
-#[tokio::test]
-async fn killed_before_a_batch_is_sent_a_person_says_that_it_was_not_applied_and_it_goes_on_there()
-{
+async fn killed_before_a_batch_is_sent_a_person_says_that_it_was_not_applied_and_it_goes_on_there(
+    stage: &Stage,
+) {
     tokio::join!(
         async {
-            let (scene, host, execution) = killed_at("batch-intended:3", &["a"]).await;
+            let (scene, host, execution) = killed_at(stage, "batch-intended:3", &["a"]).await;
             assert_eq!(
                 verify(&host, Some((&execution, "failed"))).await["healthy"],
                 true
@@ -128,7 +144,8 @@ async fn killed_before_a_batch_is_sent_a_person_says_that_it_was_not_applied_and
             expect_whole(&scene, &host, &["a", "b", "c", "c", "c", "V3"]).await;
         },
         async {
-            let (scene, host, execution) = killed_at("batch-intended:5", &["a", "b", "c"]).await;
+            let (scene, host, execution) =
+                killed_at(stage, "batch-intended:5", &["a", "b", "c"]).await;
             assert_eq!(
                 verify(&host, Some((&execution, "failed"))).await["healthy"],
                 true
@@ -137,7 +154,7 @@ async fn killed_before_a_batch_is_sent_a_person_says_that_it_was_not_applied_and
             expect_whole(&scene, &host, &["a", "b", "c", "c", "c", "V3"]).await;
         },
         async {
-            let (scene, host, execution) = killed_at("batch-intended:1", &[]).await;
+            let (scene, host, execution) = killed_at(stage, "batch-intended:1", &[]).await;
             assert_eq!(
                 verify(&host, Some((&execution, "failed"))).await["healthy"],
                 true
@@ -148,9 +165,8 @@ async fn killed_before_a_batch_is_sent_a_person_says_that_it_was_not_applied_and
     );
 }
 
-#[tokio::test]
-async fn killed_after_the_last_batch_was_sent_a_person_says_that_it_is_applied() {
-    let (scene, host, execution) = killed_at("batch-sent:6", &WHOLE).await;
+async fn killed_after_the_last_batch_was_sent_a_person_says_that_it_is_applied(stage: &Stage) {
+    let (scene, host, execution) = killed_at(stage, "batch-sent:6", &WHOLE).await;
     assert_eq!(
         verify(&host, Some((&execution, "applied"))).await["healthy"],
         true
@@ -163,103 +179,85 @@ async fn killed_after_the_last_batch_was_sent_a_person_says_that_it_is_applied()
     );
 }
 
-#[tokio::test]
-async fn a_refused_single_statement_is_mended_and_the_script_goes_on_with_it() {
-    let broken = SCRIPT.replace("('b')", "('b', 'too many')");
-    let (scene, host) = scene_with(&broken).await;
+async fn a_refused_single_statement_is_mended_and_the_script_goes_on_with_it(stage: &Stage) {
+    let broken = script(stage).replace("('b')", "('b', 'too many')");
+    let (scene, host) = scene_with(stage, &broken).await;
     run(&host, HOME).await.expect_status(422);
-    assert_eq!(scene.ledger(HOME), ["a"]);
+    assert_eq!(scene.ledger(HOME).await, ["a"]);
     assert_eq!(states(&host, HOME).await, ["failed", "pending"]);
     // Not mended yet: it is tried again, and only it.
     run(&host, HOME).await.expect_status(422);
-    assert_eq!(scene.ledger(HOME), ["a"]);
-    reregister(&host, HOME, 2, SCRIPT).await;
+    assert_eq!(scene.ledger(HOME).await, ["a"]);
+    reregister(&host, HOME, 2, &script(stage)).await;
     run(&host, HOME).await.expect_status(200);
     expect_whole(&scene, &host, &["a", "b", "c", "c", "c", "V3"]).await;
 }
 
-#[tokio::test]
-async fn a_refused_round_of_a_batch_is_tried_again_and_only_it() {
-    // The ledger takes three entries as long as there is no more room.
-    let limit = "CREATE TABLE room (x INTEGER);\nGO\nCREATE TRIGGER full BEFORE INSERT ON ledger \
-                 WHEN (SELECT COUNT(*) FROM ledger) >= 3 AND NOT EXISTS (SELECT 1 FROM room) \
-                 BEGIN SELECT RAISE(ABORT, 'no room'); END;";
-    let (scene, host) = scene_with(limit).await;
-    let rounds = "-- dbvc: transaction=off\nINSERT INTO ledger VALUES ('c');\nGO 4\n";
+async fn a_refused_round_of_a_batch_is_tried_again_and_only_it(stage: &Stage) {
+    let seats = "CREATE TABLE seats (seat INTEGER NOT NULL PRIMARY KEY);\nGO\n\
+                 CREATE TABLE guests (seat INTEGER NOT NULL REFERENCES seats (seat));\nGO\n\
+                 INSERT INTO seats VALUES (1);\nGO\nINSERT INTO seats VALUES (2);";
+    let (scene, host) = scene_with(stage, seats).await;
+    run(&host, HOME).await.expect_status(200);
+    let rounds =
+        "-- dbvc: transaction=off\nINSERT INTO guests SELECT COUNT(*) + 1 FROM guests;\nGO 4\n";
     register(&host, HOME, 4, rounds, None).await;
     run(&host, HOME).await.expect_status(422);
-    assert_eq!(scene.ledger(HOME), ["V3", "c", "c"]);
-    register(&host, HOME, 5, "SELECT 1;", None).await;
-    scene.write(HOME, "INSERT INTO room VALUES (1)");
+    let guests = "SELECT seat FROM guests ORDER BY seat";
+    assert_eq!(scene.read(HOME, guests).await, ["1", "2"]);
+    // Not mended yet: the third round is refused again.
+    run(&host, HOME).await.expect_status(422);
+    assert_eq!(scene.read(HOME, guests).await, ["1", "2"]);
+    for seat in [3, 4] {
+        let more = format!("INSERT INTO seats VALUES ({seat})");
+        scene.write(HOME, &more).await;
+    }
     run(&host, HOME).await.expect_status(200);
-    assert_eq!(scene.ledger(HOME), ["V3", "c", "c", "c", "c"]);
+    assert_eq!(scene.read(HOME, guests).await, ["1", "2", "3", "4"]);
     scene.expect_sound(&host, HOME).await;
 }
 
-#[tokio::test]
-async fn a_refused_batch_of_several_statements_is_for_a_person_to_decide() {
-    let broken = SCRIPT.replace(
+async fn a_refused_batch_of_several_statements_is_for_a_person_to_decide(stage: &Stage) {
+    let broken = script(stage).replace(
         "INSERT INTO ledger VALUES ('b');",
         "INSERT INTO ledger VALUES ('b1');\nINSERT INTO nowhere VALUES (1);",
     );
-    let (scene, host) = scene_with(&broken).await;
+    let (scene, host) = scene_with(stage, &broken).await;
     run(&host, HOME).await.expect_status(422);
     let execution = expect_a_person_is_needed(&scene, &host, &["a", "b1"]).await;
-    reregister(&host, HOME, 2, SCRIPT).await;
+    reregister(&host, HOME, 2, &script(stage)).await;
     expect_half_applied(run(&host, HOME).await);
     verify(&host, Some((&execution, "failed"))).await;
     run(&host, HOME).await.expect_status(200);
     expect_whole(&scene, &host, &["a", "b1", "b", "c", "c", "c", "V3"]).await;
 }
 
-#[tokio::test]
-async fn a_statement_that_fails_and_keeps_a_part_is_for_a_person_to_decide() {
-    let (scene, host) =
-        scene_with("CREATE TABLE once (x INTEGER UNIQUE);\nGO\nINSERT INTO once VALUES (2);").await;
-    run(&host, HOME).await.expect_status(200);
-    let keeps = "-- dbvc: transaction=off\nINSERT OR FAIL INTO once VALUES (1), (2), (3);\n";
-    register(&host, HOME, 4, keeps, None).await;
+async fn a_changed_batch_that_was_applied_is_for_a_person_to_decide(stage: &Stage) {
+    let broken = script(stage).replace("('b')", "('b', 'too many')");
+    let (scene, host) = scene_with(stage, &broken).await;
     run(&host, HOME).await.expect_status(422);
-    assert_eq!(
-        scene.read(HOME, "SELECT x FROM once ORDER BY x"),
-        ["1", "2"]
-    );
+    reregister(&host, HOME, 2, &script(stage).replace("('a')", "('other')")).await;
     expect_half_applied(run(&host, HOME).await);
-}
-
-#[tokio::test]
-async fn a_changed_batch_that_was_applied_is_for_a_person_to_decide() {
-    let broken = SCRIPT.replace("('b')", "('b', 'too many')");
-    let (scene, host) = scene_with(&broken).await;
-    run(&host, HOME).await.expect_status(422);
-    reregister(&host, HOME, 2, &SCRIPT.replace("('a')", "('other')")).await;
-    expect_half_applied(run(&host, HOME).await);
-    assert_eq!(scene.ledger(HOME), ["a"]);
+    assert_eq!(scene.ledger(HOME).await, ["a"]);
     // With the text that was applied it goes on.
-    reregister(&host, HOME, 2, SCRIPT).await;
+    reregister(&host, HOME, 2, &script(stage)).await;
     run(&host, HOME).await.expect_status(200);
     expect_whole(&scene, &host, &["a", "b", "c", "c", "c", "V3"]).await;
 }
 
 /// Cancels the run of a script at a point between two of its batches or rounds, and has the next run go on.
-async fn cancelled_at(point: &str, ledger: &[&str]) {
-    let (scene, keeper) = scene_with(SCRIPT).await;
+async fn cancelled_at(stage: &Stage, point: &str, ledger: &[&str]) {
+    let (scene, keeper) = scene_with(stage, &script(stage)).await;
     let worker = scene.host_stopping_at(point).start().await;
     begin_run(&worker, HOME).await;
     scene.stopped().await;
-    let run_id = newest_run(&worker, HOME).await["runId"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
-    let cancelled = worker
-        .post(&format!("/api/dbvc/runs/{run_id}/cancel"), json!({}))
-        .await;
-    cancelled.expect_status(202);
+    let run_id = newest_run_id(&worker, HOME).await;
+    cancel(&worker, &run_id).await.expect_status(202);
     scene.go_on();
     let ended = ended_run(&keeper, &run_id).await;
     assert_eq!(ended["status"], "cancelled");
     assert_eq!(outcomes(&ended, 0)[0].1, "interrupted");
-    assert_eq!(scene.ledger(HOME), ledger, "{point}");
+    assert_eq!(scene.ledger(HOME).await, ledger, "{point}");
     assert_eq!(states(&keeper, HOME).await, ["pending", "pending"]);
     scene.expect_sound(&keeper, HOME).await;
     run(&keeper, HOME).await.expect_status(200);
@@ -267,28 +265,25 @@ async fn cancelled_at(point: &str, ledger: &[&str]) {
     assert_eq!(executions(&keeper).await.len(), 2);
 }
 
-#[tokio::test]
-async fn cancelled_between_two_batches_it_goes_on_there() {
+async fn cancelled_between_two_batches_it_goes_on_there(stage: &Stage) {
     tokio::join!(
-        cancelled_at("batch-sent:1", &["a"]),
-        cancelled_at("batch-sent:3", &["a", "b"]),
+        cancelled_at(stage, "batch-sent:1", &["a"]),
+        cancelled_at(stage, "batch-sent:3", &["a", "b"]),
     );
 }
 
-#[tokio::test]
-async fn cancelled_between_two_rounds_of_a_batch_it_goes_on_there() {
+async fn cancelled_between_two_rounds_of_a_batch_it_goes_on_there(stage: &Stage) {
     tokio::join!(
-        cancelled_at("batch-sent:4", &["a", "b", "c"]),
-        cancelled_at("batch-sent:5", &["a", "b", "c", "c"]),
+        cancelled_at(stage, "batch-sent:4", &["a", "b", "c"]),
+        cancelled_at(stage, "batch-sent:5", &["a", "b", "c", "c"]),
     );
 }
 
-#[tokio::test]
-async fn a_rollback_cancelled_between_its_batches_is_for_a_person_to_decide() {
-    let scene = Scene::new();
+async fn a_rollback_cancelled_between_its_batches_is_for_a_person_to_decide(stage: &Stage) {
+    let scene = stage.scene().await;
     let worker = scene.host_stopping_at("batch-sent:1").start().await;
-    make_ledger(&worker, HOME).await;
-    let down = SCRIPT.replace("('a')", "('-a')");
+    scene.make_ledger(&worker, HOME).await;
+    let down = script(stage).replace("('a')", "('-a')");
     register(&worker, HOME, 2, "SELECT 1;", Some(&down)).await;
     run(&worker, HOME).await.expect_status(200);
     let body = rollback_of(HOME, "V2__step", false);
@@ -297,14 +292,8 @@ async fn a_rollback_cancelled_between_its_batches_is_for_a_person_to_decide() {
         .json(&body);
     request.begin().await.hang_up();
     scene.stopped().await;
-    let run_id = newest_run(&worker, HOME).await["runId"]
-        .as_str()
-        .expect("an id")
-        .to_owned();
-    let cancelled = worker
-        .post(&format!("/api/dbvc/runs/{run_id}/cancel"), json!({}))
-        .await;
-    cancelled.expect_status(202);
+    let run_id = newest_run_id(&worker, HOME).await;
+    cancel(&worker, &run_id).await.expect_status(202);
     scene.go_on();
     assert_eq!(ended_run(&worker, &run_id).await["status"], "cancelled");
     assert_eq!(states(&worker, HOME).await, ["half-applied"]);
