@@ -90,9 +90,8 @@ pub(super) async fn read_schema(
     let answer = match session.language(&text, PATIENCE).await {
         Ok(answer) => answer,
         Err(error) => {
-            if one_state {
-                // When even that fails the session is gone, which shows at its next use.
-                let _ = session.language(RESTORE, PATIENCE).await;
+            if one_state && session.language(RESTORE, PATIENCE).await.is_err() {
+                session.break_off();
             }
             return Err(translate(&error, PHASE));
         }
