@@ -57,16 +57,6 @@ const SHOP: &[&str] = &[
     ORDERS_STAMP,
 ];
 
-/// What the tools switch on with which people work by hand, and indexes of computed columns ask for.
-const USUAL_OPTIONS: &[&str] = &[
-    "SET ANSI_NULLS ON",
-    "SET QUOTED_IDENTIFIER ON",
-    "SET ANSI_PADDING ON",
-    "SET ANSI_WARNINGS ON",
-    "SET ARITHABORT ON",
-    "SET CONCAT_NULL_YIELDS_NULL ON",
-];
-
 /// The schema that [`SHOP`] makes. Babelfish takes the name of every foreign key for one that it made up, does not keep
 /// what is clustered nor the condition of an index, and has collations of its own.
 fn shop(engine: Engine) -> Schema {
@@ -211,13 +201,11 @@ impl Scratch {
         };
         let database = SqlServerDatabase::new(connector, limits);
         let connection = database.open(Access::Write).await;
-        let mut scratch = Self {
+        Self {
             engine: server.engine(),
             past_dbvc: server.connect(name).await,
             connection: connection.expect("dbvc connects"),
-        };
-        scratch.by_hand(USUAL_OPTIONS).await;
-        scratch
+        }
     }
 
     async fn by_hand(&mut self, batches: &[&str]) {

@@ -90,9 +90,8 @@ pub(super) async fn read_schema(
     let answer = match session.language(&text, PATIENCE).await {
         Ok(answer) => answer,
         Err(error) => {
-            if one_state {
-                // When even that fails the session is gone, which shows at its next use.
-                let _ = session.language(RESTORE, PATIENCE).await;
+            if one_state && session.language(RESTORE, PATIENCE).await.is_err() {
+                session.break_off();
             }
             return Err(translate(&error, PHASE));
         }
@@ -104,4 +103,35 @@ pub(super) async fn read_schema(
             message: format!("{} answers came to {} queries", answer.len(), QUERIES.len()),
         })?;
     Ok(assembly::assemble(&answers)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_query_is_one_statement_of_t_sql() {
+        for query in QUERIES {
+            let dialect = sqlparser::dialect::MsSqlDialect {};
+            let parsed = sqlparser::parser::Parser::parse_sql(&dialect, query);
+            let statements = parsed.unwrap_or_else(|error| panic!("{error}: {query}"));
+            assert_eq!(statements.len(), 1, "{query}");
+        }
+    }
+
+    #[test]
+    fn no_query_asks_a_function_that_does_not_keep_to_the_state_of_the_transaction() {
+        for query in QUERIES {
+            for function in [
+                "OBJECT_",
+                "OBJECTPROPERTY",
+                "SCHEMA_",
+                "TYPE_",
+                "COL_",
+                "INDEX_",
+            ] {
+                assert!(!query.contains(function), "{function}: {query}");
+            }
+        }
+    }
 }
