@@ -16,12 +16,24 @@ mod choosing;
 mod concurrency;
 #[path = "conformance/crashes.rs"]
 mod crashes;
+#[path = "conformance/leftovers.rs"]
+mod leftovers;
 #[path = "conformance/lost_connection.rs"]
 mod lost_connection;
+#[path = "conformance/registering.rs"]
+mod registering;
 #[path = "conformance/rolling_back.rs"]
 mod rolling_back;
+#[path = "conformance/running.rs"]
+mod running;
 #[path = "conformance/sessions.rs"]
 mod sessions;
+#[path = "conformance/transactions.rs"]
+mod transactions;
+#[path = "conformance/trials.rs"]
+mod trials;
+#[path = "conformance/variables.rs"]
+mod variables;
 #[path = "conformance/without_transaction.rs"]
 mod without_transaction;
 
@@ -32,9 +44,15 @@ fn main() {
         choosing::tests(),
         concurrency::tests(),
         crashes::tests(),
+        leftovers::tests(),
         lost_connection::tests(),
+        registering::tests(),
         rolling_back::tests(),
+        running::tests(),
         sessions::tests(),
+        transactions::tests(),
+        trials::tests(),
+        variables::tests(),
         without_transaction::tests(),
     ]);
 }

@@ -195,10 +195,15 @@ impl Team {
     }
 
     pub async fn verify(&self) -> Value {
+        self.verify_with(json!({})).await
+    }
+
+    /// POST integrity/verify with `fix` or `resolve`.
+    pub async fn verify_with(&self, more: Value) -> Value {
         let body =
             json!({ "databaseId": self.home, "environment": self.environment, "executor": ME });
         self.host
-            .post("/api/dbvc/integrity/verify", body)
+            .post("/api/dbvc/integrity/verify", with(body, more))
             .await
             .expect_status(200)
             .body
