@@ -118,6 +118,11 @@ impl Session {
         !self.broken
     }
 
+    /// Gives the session up: it is closed with its last user.
+    pub fn break_off(&mut self) {
+        self.broken = true;
+    }
+
     /// Sends one of dbvc's own texts as a language batch.
     pub async fn language(
         &mut self,
