@@ -107,7 +107,56 @@ pub(super) async fn read_schema(
 
 #[cfg(test)]
 mod tests {
+    use super::super::testing::{Reply, Tokens, client_of};
     use super::*;
+
+    async fn session(replies: &[Tokens]) -> Session {
+        let replies: Vec<Reply> = replies.iter().cloned().map(Reply::Say).collect();
+        Session::of_client(client_of(&replies).await)
+    }
+
+    fn refusal() -> Tokens {
+        const FAILED: u16 = 0x02;
+        Tokens::default().error(1222, "a lock").done(FAILED, 0)
+    }
+
+    fn nothing() -> Tokens {
+        Tokens::default().done(0, 0)
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_put_back_after_an_error_goes_on() {
+        let mut session = session(&[refusal(), nothing()]).await;
+        let read = read_schema(&mut session, true).await;
+        assert!(matches!(read, Err(DatabaseError::Busy { phase: PHASE })));
+        assert!(session.is_usable());
+    }
+
+    #[tokio::test]
+    async fn a_session_that_cannot_be_put_back_is_given_up() {
+        let mut session = session(&[refusal(), refusal()]).await;
+        let read = read_schema(&mut session, true).await;
+        assert!(matches!(read, Err(DatabaseError::Busy { phase: PHASE })));
+        assert!(!session.is_usable());
+    }
+
+    #[tokio::test]
+    async fn within_the_callers_transaction_nothing_is_put_back() {
+        let mut session = session(&[refusal(), refusal()]).await;
+        let read = read_schema(&mut session, false).await;
+        assert!(matches!(read, Err(DatabaseError::Busy { phase: PHASE })));
+        assert!(session.is_usable());
+    }
+
+    #[tokio::test]
+    async fn too_few_answers_are_no_schema() {
+        let mut session = session(&[nothing()]).await;
+        let error = read_schema(&mut session, false).await.unwrap_err();
+        assert!(
+            error.to_string().contains("0 answers came to 8 queries"),
+            "{error}"
+        );
+    }
 
     #[test]
     fn each_query_is_one_statement_of_t_sql() {
