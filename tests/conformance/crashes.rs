@@ -21,6 +21,7 @@ pub fn tests() -> Vec<Test> {
         killed_between_a_rollback_and_its_record_a_failure_is_an_interruption,
         killed_while_it_delivers_every_event_comes_to_the_archive_once,
         a_killed_cascade_undoes_nothing_twice_and_goes_on_where_it_stopped,
+        killed_between_the_failure_of_a_rollback_and_its_record_the_migration_stays_applied,
         a_live_run_is_not_disturbed_and_a_dead_one_is_free_within_its_lease,
         a_missing_snapshot_is_taken_by_the_next_run_that_finds_nothing_to_do,
         killed_while_it_takes_a_dead_run_over_a_process_leaves_everything_to_the_next,
@@ -146,7 +147,12 @@ async fn killed_between_two_batches_of_a_script_it_runs_from_its_beginning(stage
 }
 
 async fn killed_before_its_plan_a_run_leaves_only_a_lock(stage: &Stage) {
-    all(stage, &[kill("locked", 1, None), kill("locked", 3, None)]).await;
+    let kills = [
+        kill("taken", 1, None),
+        kill("locked", 1, None),
+        kill("locked", 3, None),
+    ];
+    all(stage, &kills).await;
 }
 
 async fn killed_before_its_first_script_a_run_says_that_it_may_have_begun(stage: &Stage) {
@@ -322,13 +328,56 @@ async fn rollback_killed_at(
 
 async fn a_killed_cascade_undoes_nothing_twice_and_goes_on_where_it_stopped(stage: &Stage) {
     tokio::join!(
+        rollback_killed_at(stage, "locked", None, 0),
         rollback_killed_at(stage, "planned", Some(4), 0),
         rollback_killed_at(stage, "batch-ended:3", Some(3), 1),
         rollback_killed_at(stage, "script-done:2", Some(3), 1),
         rollback_killed_at(stage, "recorded:3", Some(2), 2),
         rollback_killed_at(stage, "committed:1", Some(3), 1),
         rollback_killed_at(stage, "committed:3", None, 3),
+        rollback_killed_at(stage, "before-snapshot", None, 3),
+        rollback_killed_at(stage, "before-release", None, 3),
     );
+}
+
+async fn killed_between_the_failure_of_a_rollback_and_its_record_the_migration_stays_applied(
+    stage: &Stage,
+) {
+    let scene = stage.scene().await;
+    let keeper = scene.host().start().await;
+    scene.make_ledger(&keeper, HOME).await;
+    let failing = "INSERT INTO ledger VALUES ('-V2');\nGO\nINSERT INTO nowhere VALUES (1);";
+    let up = "INSERT INTO ledger VALUES ('V2');";
+    register(&keeper, HOME, 2, up, Some(failing)).await;
+    run(&keeper, HOME).await.expect_status(200);
+    let victim = scene.host_stopping_at("rolled-back").start().await;
+    let request = victim
+        .request("POST", "/api/dbvc/migrations/rollback")
+        .json(&rollback_of(HOME, &id(2), false));
+    request.begin().await.hang_up();
+    scene.stopped().await;
+    victim.kill().await;
+
+    when_free("the lock to be free", async || {
+        let body = rollback_of(HOME, &id(2), false);
+        keeper.post("/api/dbvc/migrations/rollback", body).await
+    })
+    .await
+    .expect_status(422);
+    assert_eq!(scene.ledger(HOME).await, ["V2"]);
+    assert_eq!(
+        story_of(&keeper, HOME, &id(2)).await,
+        [
+            "registered",
+            "started",
+            "completed",
+            "interrupted",
+            "started",
+            "failed"
+        ]
+    );
+    assert_eq!(states(&keeper, HOME).await, ["applied"]);
+    scene.expect_sound(&keeper, HOME).await;
 }
 
 async fn a_live_run_is_not_disturbed_and_a_dead_one_is_free_within_its_lease(stage: &Stage) {
@@ -374,34 +423,47 @@ async fn a_missing_snapshot_is_taken_by_the_next_run_that_finds_nothing_to_do(st
     assert_eq!(drift.body["detected"], false, "{}", drift.text());
 }
 
-async fn killed_while_it_takes_a_dead_run_over_a_process_leaves_everything_to_the_next(
-    stage: &Stage,
-) {
+/// A process dies in the second of its three scripts, and the one that takes over dies at a point as well.
+async fn dies_while_it_takes_over(stage: &Stage, point: &str, story_of_the_second: &[&str]) {
     let scene = stage.scene().await;
-    let keeper = scene.host().start().await;
-    scene.make_ledger(&keeper, HOME).await;
-    register_entry(&keeper, HOME, 2).await;
-    register_entry(&keeper, HOME, 3).await;
+    let keeper = scene.start_with_pending(&[HOME]).await;
     let victim = scene.host_stopping_at("script-done:2").start().await;
     begin_run(&victim, HOME).await;
     scene.stopped().await;
     victim.kill().await;
     scene.lease_expired(HOME).await;
-    let second = scene
-        .other_host_stopping_at("taken", "second")
-        .start()
-        .await;
+    let second = scene.other_host_stopping_at(point, "second").start().await;
     begin_run(&second, HOME).await;
     scene.other_stopped("second").await;
     second.kill().await;
 
     run_when_free(&keeper, HOME).await.expect_status(200);
-    assert_eq!(scene.ledger(HOME).await, ["V2", "V3"]);
     assert_eq!(
         story_of(&keeper, HOME, &id(3)).await,
-        ["registered", "interrupted", "started", "completed"]
+        story_of_the_second,
+        "{point}"
     );
-    scene.expect_sound(&keeper, HOME).await;
+    scene.expect_all_applied_once(&keeper, &[HOME]).await;
+}
+
+async fn killed_while_it_takes_a_dead_run_over_a_process_leaves_everything_to_the_next(
+    stage: &Stage,
+) {
+    let once = ["registered", "interrupted", "started", "completed"];
+    let twice = [
+        "registered",
+        "interrupted",
+        "interrupted",
+        "started",
+        "completed",
+    ];
+    tokio::join!(
+        dies_while_it_takes_over(stage, "taken", &once),
+        dies_while_it_takes_over(stage, "locked", &once),
+        dies_while_it_takes_over(stage, "planned", &twice),
+        dies_while_it_takes_over(stage, "recorded:1", &twice),
+        dies_while_it_takes_over(stage, "committed:1", &once),
+    );
 }
 
 async fn verifying_with_fix_writes_up_a_dead_run_and_applies_nothing(stage: &Stage) {

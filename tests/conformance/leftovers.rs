@@ -25,24 +25,27 @@ async fn what_a_batch_makes_for_its_session_is_there_for_the_next_batch_only_of_
 ) {
     let (scene, team) = stage.team().await;
     team.register("V1__ledger", scene.ledger_table()).await;
+    team.run().await;
     let (make, table) = match stage.engine() {
         Engine::Sqlite => ("CREATE TEMP TABLE scratch (entry TEXT);", "scratch"),
         Engine::Babelfish | Engine::SqlServer => {
             ("CREATE TABLE #scratch (entry NVARCHAR(10));", "#scratch")
         }
     };
-    for (version, directive) in [(2, "on"), (3, "off"), (4, "on"), (5, "off")] {
+    // On Babelfish a session that has checked a foreign key, as every record does, cannot check it any more when it has
+    // made a temporary table: no script in dbvc's session may come before the second of these.
+    for (version, transaction) in [(2, "on"), (3, "on"), (4, "off"), (5, "off")] {
         team.register(
             &format!("V{version}__x"),
             &format!(
-                "-- dbvc: transaction={directive}\n{make}\nGO\nINSERT INTO {table} VALUES ('{version}');\nGO\n\
+                "-- dbvc: transaction={transaction}\n{make}\nGO\nINSERT INTO {table} VALUES ('{version}');\nGO\n\
                  INSERT INTO ledger SELECT entry FROM {table};"
             ),
         )
         .await;
     }
     let run = team.run().await;
-    assert_eq!(each(&run["migrations"], "status"), ["applied"; 5]);
+    assert_eq!(each(&run["migrations"], "status"), ["applied"; 4]);
     assert_eq!(scene.ledger(HOME).await, ["2", "3", "4", "5"]);
     team.register("V6__looks", &format!("SELECT * FROM {table};"))
         .await;
@@ -92,6 +95,12 @@ async fn expect_recorded_once(scene: &Scene, team: &Team) {
 }
 
 async fn options_set_by_one_script_do_not_reach_the_next(stage: &Stage) {
+    let isolation = match stage.engine() {
+        // It knows no stricter level.
+        Engine::Babelfish => "TRANSACTION ISOLATION LEVEL READ UNCOMMITTED",
+        Engine::SqlServer => "TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        Engine::Sqlite => unreachable!("SQLite has no SET"),
+    };
     let options = [
         "ANSI_NULLS OFF",
         "ANSI_PADDING OFF",
@@ -104,7 +113,7 @@ async fn options_set_by_one_script_do_not_reach_the_next(stage: &Stage) {
         "QUOTED_IDENTIFIER OFF",
         "ROWCOUNT 1",
         "TEXTSIZE 5",
-        "TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+        isolation,
         "XACT_ABORT OFF",
     ];
     let (scene, team) = team_that_looks(stage).await;

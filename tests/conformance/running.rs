@@ -379,15 +379,20 @@ async fn an_error_in_a_procedure_names_it_and_its_line(stage: &Stage) {
     .await;
     team.run().await;
     let failed = fails(&team, "SELECT 1;\nGO\n\n\nEXEC dbo.writes_nothing;").await;
-    let (procedure, line) = match stage.engine() {
-        Engine::SqlServer => (json!("dbo.writes_nothing"), json!(4)),
-        Engine::Babelfish => (Value::Null, json!(5)),
+    let error = &failed["errors"][0];
+    assert_eq!(error["batch"], 2, "{failed:#}");
+    match stage.engine() {
+        Engine::SqlServer => {
+            assert!(
+                text(&error["procedure"]).contains("writes_nothing"),
+                "{failed:#}"
+            );
+            assert_eq!(error["line"], 4, "the line of the module: {failed:#}");
+        }
+        // It names no procedure.
+        Engine::Babelfish => assert_eq!(error["procedure"], Value::Null, "{failed:#}"),
         Engine::Sqlite => unreachable!("SQLite has no procedures"),
-    };
-    expect_like(
-        &failed["errors"],
-        &json!([{ "procedure": procedure, "line": line, "batch": 2 }]),
-    );
+    }
     assert!(scene.ledger(HOME).await.is_empty());
 }
 

@@ -15,6 +15,7 @@ pub fn tests() -> Vec<Test> {
         a_refused_round_of_a_batch_is_tried_again_and_only_it,
         a_refused_batch_of_several_statements_is_for_a_person_to_decide,
         a_changed_batch_that_was_applied_is_for_a_person_to_decide,
+        a_killed_rollback_is_for_a_person_to_decide,
         cancelled_between_two_batches_it_goes_on_there,
         cancelled_between_two_rounds_of_a_batch_it_goes_on_there,
         a_rollback_cancelled_between_its_batches_is_for_a_person_to_decide,
@@ -243,6 +244,45 @@ async fn a_changed_batch_that_was_applied_is_for_a_person_to_decide(stage: &Stag
     reregister(&host, HOME, 2, &script(stage)).await;
     run(&host, HOME).await.expect_status(200);
     expect_whole(&scene, &host, &["a", "b", "c", "c", "c", "V3"]).await;
+}
+
+/// Kills a rollback without a transaction at a point, has a person say what is true of it, and gives the state of the
+/// migration then.
+async fn rollback_killed_at(stage: &Stage, point: &str, ledger: &[&str], word: &str) -> String {
+    let scene = stage.scene().await;
+    let keeper = scene.host().start().await;
+    scene.make_ledger(&keeper, HOME).await;
+    register(&keeper, HOME, 2, "SELECT 1;", Some(&script(stage))).await;
+    run(&keeper, HOME).await.expect_status(200);
+    let victim = scene.host_stopping_at(point).start().await;
+    let request = victim
+        .request("POST", "/api/dbvc/migrations/rollback")
+        .json(&rollback_of(HOME, "V2__step", false));
+    request.begin().await.hang_up();
+    scene.stopped().await;
+    victim.kill().await;
+    expect_half_applied(run_when_free(&keeper, HOME).await);
+    assert_eq!(scene.ledger(HOME).await, ledger, "{point}");
+    let execution = executions(&keeper).await[0]["executionId"]
+        .as_str()
+        .expect("an id")
+        .to_owned();
+    assert_eq!(
+        verify(&keeper, Some((&execution, word))).await["healthy"],
+        true,
+        "{point}"
+    );
+    expect_whole_chain(&trail(&keeper, HOME).await);
+    states(&keeper, HOME).await.remove(0)
+}
+
+async fn a_killed_rollback_is_for_a_person_to_decide(stage: &Stage) {
+    let (undone, still_applied) = tokio::join!(
+        rollback_killed_at(stage, "batch-sent:6", &WHOLE, "applied"),
+        rollback_killed_at(stage, "batch-intended:1", &[], "failed"),
+    );
+    assert_eq!(undone, "rolled-back");
+    assert_eq!(still_applied, "applied");
 }
 
 /// Cancels the run of a script at a point between two of its batches or rounds, and has the next run go on.
