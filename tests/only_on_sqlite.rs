@@ -82,7 +82,7 @@ async fn paused_at(point: &str, left_for_the_taker: usize) {
     let waiting = tokio::spawn(request.send());
     scene.stopped().await;
     let process = process_of_holder(&taker, HOME).await;
-    signal("-STOP", &process);
+    scene.stand_still(&process);
 
     let taken = run_when_free(&taker, HOME).await.expect_status(200);
     assert_eq!(
@@ -155,7 +155,7 @@ async fn a_run_that_comes_back_after_its_adoption_leaves_it_to_its_adopter() {
     scene.stopped().await;
     let run_id = newest_run_id(&keeper, HOME).await;
     let process = process_of_holder(&keeper, HOME).await;
-    signal("-STOP", &process);
+    scene.stand_still(&process);
     scene.lease_expired(HOME).await;
 
     // The adopter is at work when the former instance comes back.
@@ -200,7 +200,7 @@ async fn a_run_that_stands_still_within_a_script_is_left_alone_and_told_as_it_en
     let (worker, run_id) = begin_stopping_at(&scene, "script-done:2", RUN, &run_of(SHOP)).await;
     let owner = scene.read(SHOP, "SELECT owner FROM migration_locks").await;
     let process = owner[0].split('-').next().expect("an id").to_owned();
-    signal("-STOP", &process);
+    scene.stand_still(&process);
     until("nothing to be heard of the run", async || {
         let silent = "SELECT 1 FROM migration_runs WHERE status = 'running' \
                       AND expires_at <= strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";

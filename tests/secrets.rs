@@ -65,9 +65,10 @@ impl Found {
 
     fn expect_no_secret(&self) {
         for (place, text) in &self.0 {
-            if let Some(at) = text.find(MARK) {
-                let from = text.floor_char_boundary(at.saturating_sub(200));
-                panic!("{place} holds a secret: …{}", &text[from..at + MARK.len()]);
+            if let Some((before, _)) = text.split_once(MARK) {
+                let last: String = before.chars().rev().take(200).collect();
+                let last: String = last.chars().rev().collect();
+                panic!("{place} holds a secret behind …{last}");
             }
         }
     }

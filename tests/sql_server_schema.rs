@@ -14,8 +14,10 @@ use dbvc::schema::{
     Trigger, Unique, diff,
 };
 
+use libtest_mimic::{Arguments, Completion, Trial};
+
 use support::server::{self, Client, Server, VARIABLE};
-use support::stage::Engine;
+use support::stage::{Engine, runtime};
 
 const BIG_ORDERS: &str =
     "CREATE VIEW sales.big_orders AS SELECT customer_id, number FROM sales.orders WHERE net > 1000";
@@ -55,16 +57,6 @@ const SHOP: &[&str] = &[
     DOUBLE_OF,
     ORDERS_OF,
     ORDERS_STAMP,
-];
-
-/// What the tools switch on with which people work by hand, and indexes of computed columns ask for.
-const USUAL_OPTIONS: &[&str] = &[
-    "SET ANSI_NULLS ON",
-    "SET QUOTED_IDENTIFIER ON",
-    "SET ANSI_PADDING ON",
-    "SET ANSI_WARNINGS ON",
-    "SET ARITHABORT ON",
-    "SET CONCAT_NULL_YIELDS_NULL ON",
 ];
 
 /// The schema that [`SHOP`] makes. Babelfish takes the name of every foreign key for one that it made up, does not keep
@@ -211,13 +203,11 @@ impl Scratch {
         };
         let database = SqlServerDatabase::new(connector, limits);
         let connection = database.open(Access::Write).await;
-        let mut scratch = Self {
+        Self {
             engine: server.engine(),
             past_dbvc: server.connect(name).await,
             connection: connection.expect("dbvc connects"),
-        };
-        scratch.by_hand(USUAL_OPTIONS).await;
-        scratch
+        }
     }
 
     async fn by_hand(&mut self, batches: &[&str]) {
@@ -258,15 +248,11 @@ fn give_indexes_their_names_back(schema: &mut Schema) {
     }
 }
 
-/// Runs a test on a database of its own, if there is a server, and drops the database whatever became of the test.
+/// Runs a test on a database of its own, and drops the database whatever became of the test.
 async fn on_a_server<F>(test: impl FnOnce(Scratch) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    if !Server::is_named() {
-        println!("{VARIABLE} is not set: nothing is tried on a server");
-        return;
-    }
     let server = Server::of_environment().await;
     let name = server.make_database().await;
     let outcome = tokio::spawn(test(Scratch::of(server, &name).await)).await;
@@ -284,12 +270,44 @@ fn found(changes: &[Change]) -> Vec<(ChangeKind, ObjectKind, &str)> {
         .collect()
 }
 
+/// A test that plays on the server that the environment names, and is shown as ignored where there is none, or none that has
+/// what it is about.
+macro_rules! trial {
+    ($name:ident, $engines:expr) => {
+        Trial::ignorable_test(concat!("t_sql::", stringify!($name)), || {
+            if !Server::is_named() {
+                return Ok(Completion::ignored_with(format!("{VARIABLE} is not set")));
+            }
+            let engine = runtime().block_on(Server::of_environment()).engine();
+            if !$engines.contains(&engine) {
+                let why = format!("{engine:?} has none of what it is about");
+                return Ok(Completion::ignored_with(why));
+            }
+            runtime().block_on(t_sql::$name());
+            Ok(Completion::Completed)
+        })
+    };
+}
+
+fn main() {
+    const ALL: [Engine; 2] = [Engine::Babelfish, Engine::SqlServer];
+    const SQL_SERVER: [Engine; 1] = [Engine::SqlServer];
+    let arguments = Arguments::from_args();
+    let trials = vec![
+        trial!(an_object_of_each_kind_is_found_with_all_its_properties, ALL),
+        trial!(the_same_schema_has_the_same_hash_each_time, ALL),
+        trial!(what_is_changed_by_hand_is_found_and_nothing_else, ALL),
+        trial!(what_is_switched_off_and_on_by_hand_is_found, SQL_SERVER),
+        trial!(what_only_sql_server_has_is_found_as_well, SQL_SERVER),
+    ];
+    libtest_mimic::run(&arguments, trials).exit()
+}
+
 mod t_sql {
     use super::*;
     use dbvc::schema::ChangeKind::{Added, Changed, Removed};
 
-    #[tokio::test]
-    async fn an_object_of_each_kind_is_found_with_all_its_properties() {
+    pub async fn an_object_of_each_kind_is_found_with_all_its_properties() {
         on_a_server(|mut scratch| async move {
             scratch.by_hand(SHOP).await;
             let schema = scratch.schema().await;
@@ -320,8 +338,7 @@ mod t_sql {
         .await;
     }
 
-    #[tokio::test]
-    async fn the_same_schema_has_the_same_hash_each_time() {
+    pub async fn the_same_schema_has_the_same_hash_each_time() {
         on_a_server(|mut scratch| async move {
             scratch.by_hand(SHOP).await;
             let first = scratch.schema().await;
@@ -343,8 +360,7 @@ mod t_sql {
         .await;
     }
 
-    #[tokio::test]
-    async fn what_is_changed_by_hand_is_found_and_nothing_else() {
+    pub async fn what_is_changed_by_hand_is_found_and_nothing_else() {
         on_a_server(|mut scratch| async move {
             scratch.by_hand(SHOP).await;
             for step in STEPS {
@@ -560,21 +576,8 @@ mod t_sql {
         ),
     ];
 
-    /// Whether the engine is the one that has all of T-SQL; says so when it is not.
-    fn has_all_of_t_sql(scratch: &Scratch) -> bool {
-        let has = scratch.engine == Engine::SqlServer;
-        if !has {
-            println!("{:?} has none of what this test is about", scratch.engine);
-        }
-        has
-    }
-
-    #[tokio::test]
-    async fn what_is_switched_off_and_on_by_hand_is_found() {
+    pub async fn what_is_switched_off_and_on_by_hand_is_found() {
         on_a_server(|mut scratch| async move {
-            if !has_all_of_t_sql(&scratch) {
-                return;
-            }
             scratch.by_hand(SHOP).await;
             let switched = [
                 (
@@ -621,12 +624,8 @@ mod t_sql {
         .await;
     }
 
-    #[tokio::test]
-    async fn what_only_sql_server_has_is_found_as_well() {
+    pub async fn what_only_sql_server_has_is_found_as_well() {
         on_a_server(|mut scratch| async move {
-            if !has_all_of_t_sql(&scratch) {
-                return;
-            }
             const TOTALS: &str = "CREATE VIEW dbo.totals WITH SCHEMABINDING AS \
                 SELECT rate, COUNT_BIG(*) AS lines FROM dbo.rates GROUP BY rate";
             const QUOTED: &str = "CREATE PROCEDURE dbo.quoted AS SELECT \"text\"";

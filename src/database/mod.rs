@@ -81,7 +81,7 @@ pub enum DatabaseError {
         /// The server's words.
         message: String,
     },
-    /// A registry table did not hold what dbvc writes there.
+    /// An answer did not have the shape that dbvc expects: the table was made by something else.
     #[error(transparent)]
     Column(#[from] ColumnError),
     /// A row with the same key is there: somebody else added it between dbvc's look and its write. The transaction is

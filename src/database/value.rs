@@ -69,7 +69,7 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 
 /// A row that did not have the shape its reader expects: the table was made by something else than dbvc.
 #[derive(Debug, thiserror::Error)]
-#[error("column {column} of a registry table holds {found}, not {expected}")]
+#[error("column {column} of an answer holds {found}, not {expected}")]
 pub struct ColumnError {
     column: String,
     expected: &'static str,

@@ -187,6 +187,21 @@ impl Scene {
         until("the process to stop", async || file.exists().then_some(())).await;
     }
 
+    /// Has the system stop a process. On SQLite not just while its heartbeat writes: the file would be locked until it goes
+    /// on, which is what no test here is about.
+    pub fn stand_still(&self, process: &str) {
+        let file = self.folder.path().join(format!("{HOME}.sqlite"));
+        let is_free = || {
+            let file = rusqlite::Connection::open(&file).expect("the file opens");
+            file.execute_batch("BEGIN IMMEDIATE; ROLLBACK;").is_ok()
+        };
+        signal("-STOP", process);
+        while self.on_server.is_none() && !is_free() {
+            signal("-CONT", process);
+            signal("-STOP", process);
+        }
+    }
+
     /// Lets the process go on that stopped.
     pub fn go_on(&self) {
         self.other_goes_on("stopped");

@@ -90,9 +90,8 @@ pub(super) async fn read_schema(
     let answer = match session.language(&text, PATIENCE).await {
         Ok(answer) => answer,
         Err(error) => {
-            if one_state {
-                // When even that fails the session is gone, which shows at its next use.
-                let _ = session.language(RESTORE, PATIENCE).await;
+            if one_state && session.language(RESTORE, PATIENCE).await.is_err() {
+                session.break_off();
             }
             return Err(translate(&error, PHASE));
         }
@@ -104,4 +103,84 @@ pub(super) async fn read_schema(
             message: format!("{} answers came to {} queries", answer.len(), QUERIES.len()),
         })?;
     Ok(assembly::assemble(&answers)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{Reply, Tokens, client_of};
+    use super::*;
+
+    async fn session(replies: &[Tokens]) -> Session {
+        let replies: Vec<Reply> = replies.iter().cloned().map(Reply::Say).collect();
+        Session::of_client(client_of(&replies).await)
+    }
+
+    fn refusal() -> Tokens {
+        const FAILED: u16 = 0x02;
+        Tokens::default().error(1222, "a lock").done(FAILED, 0)
+    }
+
+    fn nothing() -> Tokens {
+        Tokens::default().done(0, 0)
+    }
+
+    #[tokio::test]
+    async fn a_session_that_is_put_back_after_an_error_goes_on() {
+        let mut session = session(&[refusal(), nothing()]).await;
+        let read = read_schema(&mut session, true).await;
+        assert!(matches!(read, Err(DatabaseError::Busy { phase: PHASE })));
+        assert!(session.is_usable());
+    }
+
+    #[tokio::test]
+    async fn a_session_that_cannot_be_put_back_is_given_up() {
+        let mut session = session(&[refusal(), refusal()]).await;
+        let read = read_schema(&mut session, true).await;
+        assert!(matches!(read, Err(DatabaseError::Busy { phase: PHASE })));
+        assert!(!session.is_usable());
+    }
+
+    #[tokio::test]
+    async fn within_the_callers_transaction_nothing_is_put_back() {
+        let mut session = session(&[refusal(), refusal()]).await;
+        let read = read_schema(&mut session, false).await;
+        assert!(matches!(read, Err(DatabaseError::Busy { phase: PHASE })));
+        assert!(session.is_usable());
+    }
+
+    #[tokio::test]
+    async fn too_few_answers_are_no_schema() {
+        let mut session = session(&[nothing()]).await;
+        let error = read_schema(&mut session, false).await.unwrap_err();
+        assert!(
+            error.to_string().contains("0 answers came to 8 queries"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn each_query_is_one_statement_of_t_sql() {
+        for query in QUERIES {
+            let dialect = sqlparser::dialect::MsSqlDialect {};
+            let parsed = sqlparser::parser::Parser::parse_sql(&dialect, query);
+            let statements = parsed.unwrap_or_else(|error| panic!("{error}: {query}"));
+            assert_eq!(statements.len(), 1, "{query}");
+        }
+    }
+
+    #[test]
+    fn no_query_asks_a_function_that_does_not_keep_to_the_state_of_the_transaction() {
+        for query in QUERIES {
+            for function in [
+                "OBJECT_",
+                "OBJECTPROPERTY",
+                "SCHEMA_",
+                "TYPE_",
+                "COL_",
+                "INDEX_",
+            ] {
+                assert!(!query.contains(function), "{function}: {query}");
+            }
+        }
+    }
 }

@@ -16,10 +16,11 @@ use crate::time::Timestamp;
 /// milliseconds; a server that does not answer at all must not hold a run for ever.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The options that dbvc's records need: filtered indexes demand them, and an error must end the transaction.
+/// The options that dbvc's records need: filtered indexes demand them, an error must end the transaction, and what is read
+/// must be whole, rows and texts alike.
 pub(super) const OPTIONS: &str = "SET XACT_ABORT ON; SET ANSI_NULLS ON; SET QUOTED_IDENTIFIER ON; SET ANSI_PADDING ON; \
     SET ANSI_WARNINGS ON; SET ARITHABORT ON; SET CONCAT_NULL_YIELDS_NULL ON; SET NUMERIC_ROUNDABORT OFF; \
-    SET IMPLICIT_TRANSACTIONS OFF; SET NOCOUNT OFF; SET ROWCOUNT 0; SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
+    SET IMPLICIT_TRANSACTIONS OFF; SET NOCOUNT OFF; SET ROWCOUNT 0; SET TEXTSIZE 2147483647; SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
 
 /// What was asked of the server when the session began.
 const WHO_AM_I: &str = "SELECT DB_NAME() AS database_name, SUSER_SNAME() AS login_name, USER_NAME() AS user_name, \

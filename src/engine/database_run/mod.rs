@@ -315,6 +315,18 @@ impl DatabaseRun {
         if dead.is_none() && !recovery::is_needed(&state) {
             return Ok(state);
         }
+        self.write_up(connection, lease, &state, dead).await?;
+        self.read(connection).await
+    }
+
+    /// Writes up, in a transaction of its own, what dead runs left.
+    async fn write_up(
+        &self,
+        connection: &mut dyn Connection,
+        lease: &Lease,
+        state: &DatabaseState,
+        dead: Option<&Holding>,
+    ) -> Result<(), EngineError> {
         connection
             .begin(SHORT_WAIT)
             .await
@@ -325,7 +337,7 @@ impl DatabaseRun {
                 connection,
                 &self.managed,
                 &self.caller,
-                &state,
+                state,
                 dead,
                 lease,
                 Some(&self.run_id),
@@ -338,7 +350,7 @@ impl DatabaseRun {
         for line in lines {
             tracing::warn!(database = %self.managed.id(), run = %self.run_id, "{line}");
         }
-        self.read(connection).await
+        Ok(())
     }
 
     async fn read(&self, connection: &mut dyn Connection) -> Result<DatabaseState, EngineError> {

@@ -1,7 +1,7 @@
 //! A run whose connection was lost: what may still be under way on it is fenced off and waited for, and only then is it known
 //! how the last script ended.
 
-use crate::database::{Access, SHORT_WAIT, ask};
+use crate::database::{Access, ask};
 use crate::registry::executions::{self, Execution, ExecutionStatus};
 use crate::registry::state::{self, DatabaseState};
 use crate::script::Version;
@@ -95,7 +95,10 @@ impl DatabaseRun {
         }
         let found = match self.execution(ready, step).await? {
             Some(running) if running.status == ExecutionStatus::Running => {
-                self.write_up_running(ready).await?;
+                // A script without a transaction was cut off: its progress says what is known of it.
+                let state = self.read(ready.connection.as_mut()).await?;
+                self.write_up(ready.connection.as_mut(), &ready.lease, &state, None)
+                    .await?;
                 self.execution(ready, step).await?
             }
             found => found,
@@ -131,36 +134,6 @@ impl DatabaseRun {
             .map(executions::parse)
             .transpose()
             .map_err(|error| self.problem(error.into()))
-    }
-
-    /// A script without a transaction was cut off: its progress says what is known of it.
-    async fn write_up_running(&self, ready: &mut Ready) -> Result<(), EngineError> {
-        let connection = ready.connection.as_mut();
-        let state = self.read(connection).await?;
-        connection
-            .begin(SHORT_WAIT)
-            .await
-            .map_err(|error| self.problem(error))?;
-        let written = self
-            .engine
-            .write_up(
-                connection,
-                &self.managed,
-                &self.caller,
-                &state,
-                None,
-                &ready.lease,
-                Some(&self.run_id),
-            )
-            .await;
-        let lines = self
-            .engine
-            .conclude(connection, &self.managed, written)
-            .await?;
-        for line in lines {
-            tracing::warn!(database = %self.managed.id(), run = %self.run_id, "{line}");
-        }
-        Ok(())
     }
 
     /// The script's transaction left no record, so nothing of the script is there either.

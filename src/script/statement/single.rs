@@ -79,10 +79,14 @@ struct Reading<'a> {
     /// What it is about: the part behind its first word.
     object: Option<Part<'a>>,
     before: Part<'a>,
+    /// The part before that.
+    before_last: Part<'a>,
     /// How many parts have been read outside parentheses.
     position: usize,
     /// How many parentheses are open.
     depth: usize,
+    /// What stands before the outermost parenthesis, while nothing but parentheses has been read behind it.
+    opened_behind: Option<Part<'a>>,
     /// How many CASE expressions are open: their ELSE and END begin and end no statement.
     cases: usize,
     /// Whether a semicolon has been read.
@@ -160,8 +164,8 @@ const PAIRS: [(&str, &[&str]); 7] = [
     ("RENAME", &["DATABASE", "OBJECT"]),
 ];
 
-/// Words behind which a query in parentheses is a part of the statement that reads or changes rows.
-const BEFORE_QUERY: [&str; 28] = [
+/// Words behind which a query in parentheses is a part of the statement that reads or changes rows. They end none.
+const BEFORE_QUERY: [&str; 32] = [
     "ALL",
     "AND",
     "ANY",
@@ -169,6 +173,7 @@ const BEFORE_QUERY: [&str; 28] = [
     "AS",
     "BETWEEN",
     "BY",
+    "COALESCE",
     "DISTINCT",
     "ELSE",
     "EXCEPT",
@@ -177,9 +182,11 @@ const BEFORE_QUERY: [&str; 28] = [
     "HAVING",
     "IN",
     "INTERSECT",
+    "ISNULL",
     "JOIN",
     "LIKE",
     "NOT",
+    "NULLIF",
     "ON",
     "OR",
     "SELECT",
@@ -188,6 +195,7 @@ const BEFORE_QUERY: [&str; 28] = [
     "TOP",
     "UNION",
     "USING",
+    "VALUES",
     "WHEN",
     "WHERE",
 ];
@@ -207,8 +215,10 @@ impl<'a> Reading<'a> {
             verb,
             object: None,
             before: part,
+            before_last: SEMICOLON,
             position: 1,
             depth: 0,
+            opened_behind: None,
             cases: 0,
             ended: false,
         })
@@ -227,9 +237,14 @@ impl<'a> Reading<'a> {
             }
             _ if self.ended => false,
             Part::Symbol(b'(') => {
-                let goes_on = self.depth > 0 || self.may_open(next);
+                if self.depth == 0 {
+                    // `FOR SYSTEM_TIME ALL` may end a statement, every other ALL goes on.
+                    let ends = self.before.is("ALL") && self.before_last.is("SYSTEM_TIME");
+                    self.opened_behind = Some(if ends { self.before_last } else { self.before });
+                }
                 self.depth += 1;
-                goes_on
+                // IF EXISTS before a query is a condition, before a name an option of DROP.
+                !(self.before.is("EXISTS") && matches!(self.verb, Verb::Alter | Verb::Drop))
             }
             Part::Symbol(b')') => match self.depth.checked_sub(1) {
                 Some(depth) => {
@@ -244,42 +259,40 @@ impl<'a> Reading<'a> {
             Part::Symbol(b'{' | b'}') | Part::Unterminated => false,
             // A build that stops is kept and goes on later.
             _ if part.is("RESUMABLE") => next != Part::Symbol(b'='),
-            _ => self.depth > 0 || self.holds(part, next),
+            _ if self.depth == 0 => self.holds(part, next),
+            _ if part.is_any(&["SELECT", "WITH"]) => self
+                .opened_behind
+                .is_none_or(|behind| self.holds_query(behind)),
+            _ => true,
         };
+        if part != Part::Symbol(b'(') {
+            self.opened_behind = None;
+        }
         if self.depth == 0 {
             self.position += 1;
             self.object = self.object.or(Some(part));
         }
-        self.before = part;
+        self.before_last = std::mem::replace(&mut self.before, part);
         goes_on
     }
 
-    /// Whether a parenthesis belongs to the statement, or may begin a query of its own: `DROP TABLE a (SELECT 1)`.
-    fn may_open(&self, next: Part<'_>) -> bool {
-        let is_query = next.is_any(&["SELECT", "WITH"]);
-        match self.verb {
+    /// Whether a query in parentheses belongs to the statement, by what stands before it. It may also be a statement of its
+    /// own: `DROP TABLE a (SELECT 1)`.
+    fn holds_query(&self, behind: Part<'_>) -> bool {
+        let reads = matches!(
+            self.verb,
             Verb::With
-            | Verb::Select
-            | Verb::InsertValues
-            | Verb::Update
-            | Verb::UpdateSet
-            | Verb::Delete
-            | Verb::Merge => {
-                // A statement may end in `*`: `OUTPUT deleted.*`.
-                let behind_operator =
-                    matches!(self.before, Part::Symbol(symbol) if !matches!(symbol, b')' | b'*'));
-                !is_query || behind_operator || self.before.is_any(&BEFORE_QUERY)
-            }
-            // `INSERT a ((SELECT 1))` has its rows by a query that begins like a list of columns.
-            Verb::Insert => !is_query && next != Part::Symbol(b'('),
-            // IF EXISTS before a query is a condition, before a name an option of DROP.
-            Verb::Create
-            | Verb::Alter
-            | Verb::Drop
-            | Verb::Permissions
-            | Verb::PermissionsOn
-            | Verb::Plain => !is_query && !self.before.is("EXISTS"),
-        }
+                | Verb::Select
+                | Verb::InsertValues
+                | Verb::Update
+                | Verb::UpdateSet
+                | Verb::Delete
+                | Verb::Merge
+        );
+        // A statement may end in `*`: `OUTPUT deleted.*`.
+        let behind_operator =
+            matches!(behind, Part::Symbol(symbol) if !matches!(symbol, b')' | b'*'));
+        reads && (behind_operator || behind.is_in(&BEFORE_QUERY))
     }
 
     /// Whether a part outside parentheses belongs to the statement.
@@ -310,7 +323,11 @@ impl<'a> Reading<'a> {
             return false;
         }
         if self.verb == Verb::Insert && part.is("VALUES") {
-            self.verb = Verb::InsertValues;
+            self.verb = if self.before.is("DEFAULT") {
+                Verb::Plain
+            } else {
+                Verb::InsertValues
+            };
         }
         true
     }
@@ -342,7 +359,9 @@ impl<'a> Reading<'a> {
                 true
             }
             Verb::Select => {
-                part.is("SELECT") && before.is_any(&["UNION", "ALL", "EXCEPT", "INTERSECT"])
+                let goes_on = before.is_any(&["UNION", "EXCEPT", "INTERSECT"])
+                    || before.is("ALL") && self.before_last.is("UNION");
+                part.is("SELECT") && goes_on
             }
             Verb::Update if part.is("SET") => {
                 self.verb = Verb::UpdateSet;
@@ -418,13 +437,15 @@ mod tests {
     }
 
     /// Statements that are known to be one, without a semicolon.
-    const SINGLE: [&str; 72] = [
+    const SINGLE: [&str; 74] = [
         "SELECT 1",
         "SELECT a, [select], 'b; SELECT' FROM t WITH (NOLOCK) WHERE b IN (SELECT c FROM u) OPTION (RECOMPILE)",
         "SELECT a FROM t UNION ALL SELECT b FROM u EXCEPT (SELECT 1)",
         "SELECT CASE WHEN a = 1 THEN CASE b WHEN 2 THEN 3 END ELSE 4 END AS c FROM t",
         "SELECT geometry::Parse('x'), (SELECT 1), -(SELECT 2) FROM t JOIN (SELECT 1 AS a) AS u ON u.a = t.a",
+        "UPDATE t SET a = ISNULL((SELECT 1), ((SELECT 2))) WHERE EXISTS ((SELECT 3))",
         "SELECT ROW_NUMBER() OVER (ORDER BY (SELECT NULL)) FROM t GROUP BY a WITH ROLLUP",
+        "SELECT a FROM t FOR SYSTEM_TIME ALL",
         "INSERT INTO t (a, b) VALUES (1, (SELECT 2)), (3, 4)",
         "INSERT t DEFAULT VALUES",
         "INSERT t SELECT a FROM u UNION SELECT b FROM v",
@@ -495,7 +516,7 @@ mod tests {
     ];
 
     /// Statements that are not known to be one, and what may follow another one.
-    const OTHER: [&str; 32] = [
+    const OTHER: [&str; 33] = [
         "EXEC p",
         "EXECUTE AS USER = 'x'",
         "SET NOCOUNT ON",
@@ -513,6 +534,7 @@ mod tests {
         "label: SELECT 1",
         "label:",
         "(SELECT 1)",
+        "((SELECT 1))",
         "BULK INSERT t FROM 'x'",
         "INSERT t EXEC p",
         "INSERT t (a) (SELECT 1)",
@@ -531,8 +553,8 @@ mod tests {
     ];
 
     #[test]
-    fn the_beginnings_are_in_alphabetical_order() {
-        assert!(BEGINNINGS.is_sorted());
+    fn the_words_are_in_alphabetical_order() {
+        assert!(BEGINNINGS.is_sorted() && BEFORE_QUERY.is_sorted());
     }
 
     #[test]
