@@ -32,7 +32,7 @@ impl Frozen {
         let answer = tokio::spawn(request.send());
         scene.stopped().await;
         let process = process_of_holder(keeper, HOME).await;
-        signal("-STOP", &process);
+        scene.stand_still(&process);
         scene.lease_expired(HOME).await;
         Self {
             host,
