@@ -50,16 +50,18 @@ pub async fn reached(name: &str) {
 #[allow(clippy::unused_async, reason = "it is async where the feature is on")]
 pub async fn reached(_name: &str) {}
 
-/// The same on a thread that may block.
+/// The same where nothing can be awaited. Whatever else the thread was to do goes on elsewhere.
 #[cfg(feature = "crash-points")]
 pub fn reached_on_thread(name: &str) {
     if let Some(file) = stopping::stop(name) {
-        while file.exists() {
-            std::thread::sleep(stopping::PAUSE);
-        }
+        tokio::task::block_in_place(|| {
+            while file.exists() {
+                std::thread::sleep(stopping::PAUSE);
+            }
+        });
     }
 }
 
-/// The same on a thread that may block.
+/// The same where nothing can be awaited.
 #[cfg(not(feature = "crash-points"))]
 pub fn reached_on_thread(_name: &str) {}

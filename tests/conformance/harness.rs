@@ -1,6 +1,7 @@
 //! Each test once on each engine: `sqlite::…` and `t_sql::…`, the latter ignored as long as no server is named.
 
 use std::pin::Pin;
+use std::time::Duration;
 
 use libtest_mimic::{Arguments, Completion, Trial};
 
@@ -9,6 +10,9 @@ use crate::support::stage::{Stage, runtime};
 
 /// Trials on a server spend their time waiting for it.
 const THREADS: usize = 6;
+
+/// Longer than any test takes, also one of many scenes on a slow server.
+const LIMIT: Duration = Duration::from_secs(45 * 60);
 
 /// A test on a stage.
 pub type Body = for<'a> fn(&'a Stage) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
@@ -76,5 +80,8 @@ pub fn run(tests: impl IntoIterator<Item = Vec<Test>>) -> ! {
 
 /// The runtime goes first, and with it the processes of the test; then the stage.
 fn play(stage: Stage, body: Body) {
-    runtime().block_on(body(&stage));
+    runtime().block_on(async {
+        let played = tokio::time::timeout(LIMIT, body(&stage)).await;
+        assert!(played.is_ok(), "the test does not end within {LIMIT:?}");
+    });
 }
