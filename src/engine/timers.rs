@@ -201,7 +201,7 @@ impl Engine {
         let task = drive::detach(&engine, &live, async move {
             let pulse = Pulse::start(&drive.engine, &drive.live);
             let mut closed_with_plan = false;
-            let mut is_alive = false;
+            let mut goes_on_later = false;
             for (index, managed) in unfinished {
                 let run_row = if only_home {
                     RunRow::WithPlan
@@ -211,7 +211,7 @@ impl Engine {
                 let part = drive.part(managed, index, run_row, true);
                 match part.prepare().await {
                     Err(problem) => {
-                        is_alive |= drive.is_at_work_elsewhere(&part.managed, &problem).await;
+                        goes_on_later |= drive.goes_on_later(&part.managed, &problem).await;
                         part.show_problem(&problem);
                     }
                     Ok(Prepared::NothingToDo) => {
@@ -225,8 +225,8 @@ impl Engine {
                 }
             }
             drop(pulse);
-            if is_alive {
-                // The former instance works on after all. What it makes of the run is told by it, or by a later tick.
+            if goes_on_later {
+                // What becomes of the run is told by its former instance, or by a later tick.
                 drive.live.disown();
             } else {
                 drive.end(closed_with_plan).await;
@@ -288,16 +288,18 @@ impl Engine {
 }
 
 impl Drive {
-    /// Whether what kept an adopter off a database is the run itself: its former instance is not dead.
-    async fn is_at_work_elsewhere(&self, managed: &Managed, problem: &EngineError) -> bool {
+    /// Whether what kept an adopter off a database is the run itself: its former instance is not dead, or its session has not
+    /// ended yet, as when a machine went and the server does not know it.
+    async fn goes_on_later(&self, managed: &Managed, problem: &EngineError) -> bool {
         if !matches!(problem, EngineError::Locked { .. }) {
             return false;
         }
+        let is_own = |run_id: &str| run_id == self.run_id;
         match self.engine.read_state(managed).await {
-            Ok((_, state)) => state
-                .lock
-                .and_then(|lock| lock.held)
-                .is_some_and(|held| held.run_id.as_deref() == Some(&*self.run_id)),
+            Ok((_, state)) => match state.lock.and_then(|lock| lock.held) {
+                Some(held) => held.run_id.is_some_and(|run_id| is_own(&run_id)),
+                None => state.open_plans.iter().any(|plan| is_own(&plan.run_id)),
+            },
             // Not knowing, it is left to a later tick.
             Err(_) => true,
         }
