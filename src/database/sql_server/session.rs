@@ -246,6 +246,9 @@ async fn collect(mut stream: QueryStream<'_>) -> Result<Vec<ResultSet>, DriverEr
     Ok(sets)
 }
 
+/// The number of every error for which Babelfish knows none of SQL Server's.
+const NUMBERLESS: u32 = 33_557_097;
+
 /// A driver's error in the words of the seam.
 pub(super) fn translate(error: &DriverError, phase: &'static str) -> DatabaseError {
     let message = error.to_string();
@@ -257,6 +260,7 @@ pub(super) fn translate(error: &DriverError, phase: &'static str) -> DatabaseErr
         2601 | 2627 => DatabaseError::Duplicate { message },
         // Waited too long for a lock; chosen as the victim of a deadlock.
         1205 | 1222 => DatabaseError::Busy { phase },
+        NUMBERLESS if said.message().contains("lock timeout") => DatabaseError::Busy { phase },
         208 => DatabaseError::NoRegistry { message },
         // The database is read-only, full, offline or being moved; from severity 17 on the server has a problem of its own.
         _ if said.class() >= 17 => DatabaseError::Unavailable { phase, message },
