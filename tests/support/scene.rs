@@ -219,11 +219,12 @@ impl Scene {
         }
     }
 
-    /// Waits until a lock's lease has passed, and that of the runs.
+    /// Waits until the lease of a database's lock has passed, and that of the runs on record there.
     pub async fn lease_expired(&self, database: &str) {
+        let now = self.now();
         let alive = format!(
-            "SELECT 1 FROM migration_locks WHERE expires_at > {}",
-            self.now()
+            "SELECT 1 FROM migration_locks WHERE expires_at > {now} \
+             UNION ALL SELECT 1 FROM migration_runs WHERE status = 'running' AND expires_at > {now}"
         );
         until("the lease to expire", async || {
             self.read(database, &alive).await.is_empty().then_some(())
