@@ -13,6 +13,7 @@ pub fn tests() -> Vec<Test> {
     on_t_sql![
         who_takes_over_waits_for_the_session_before_and_then_goes_on,
         a_fenced_run_applies_nothing_and_says_so,
+        a_run_that_has_passed_its_fence_is_not_overtaken,
         a_run_that_stands_still_is_adopted_only_when_its_session_has_ended,
         an_open_script_transaction_holds_up_no_reader_and_no_registering,
     ]
@@ -113,9 +114,20 @@ async fn a_fenced_run_applies_nothing_and_says_so(stage: &Stage) {
         fenced_at(stage, "planned", 3),
         fenced_at(stage, "committed:1", 2),
         fenced_at(stage, "script-done:2", 2),
-        fenced_at(stage, "recorded:3", 1),
+        fenced_at(stage, "script-done:3", 1),
         fenced_at(stage, "before-snapshot", 0),
     );
+}
+
+async fn a_run_that_has_passed_its_fence_is_not_overtaken(stage: &Stage) {
+    let (scene, taker) = scene_with_an_impatient_host(stage).await;
+    let frozen = Frozen::at("recorded:2", &scene, &taker).await;
+    // Its commit may be under way, so that nobody can raise the token.
+    expect_locked(run(&taker, HOME).await);
+    let answer = frozen.goes_on(&scene).await.expect_status(200);
+    assert_eq!(answer.body["status"], "succeeded", "{}", answer.text());
+    assert_eq!(count_of(&taker, HOME, "interrupted").await, 0);
+    scene.expect_all_applied_once(&taker, &[HOME]).await;
 }
 
 async fn a_run_that_stands_still_is_adopted_only_when_its_session_has_ended(stage: &Stage) {
