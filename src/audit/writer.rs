@@ -136,13 +136,18 @@ pub async fn append(
 }
 
 fn check_records(replies: &[Reply], exactly_one: usize, pairs: usize) -> Result<(), DatabaseError> {
+    let words =
+        |changed: u64| format!("a record changed {changed} rows where exactly one was meant");
     let refuse = |changed: u64| DatabaseError::Refused {
         phase: "writing records",
-        message: format!("a record changed {changed} rows where exactly one was meant"),
+        message: words(changed),
     };
     for reply in &replies[..exactly_one] {
-        if reply.affected != 1 {
-            return Err(refuse(reply.affected));
+        match reply.affected {
+            1 => {}
+            // Records are added where they are not there yet.
+            0 => return Err(DatabaseError::Duplicate { message: words(0) }),
+            changed => return Err(refuse(changed)),
         }
     }
     for pair in replies[exactly_one..exactly_one + 2 * pairs].chunks(2) {

@@ -5,8 +5,7 @@ use std::collections::HashMap;
 use jiff::ToSpan;
 
 use crate::audit::{self, Change, EventType};
-use crate::database::SHORT_WAIT;
-use crate::database::ask;
+use crate::database::{Connection, DatabaseError, SHORT_WAIT, ask};
 use crate::registry::migrations::{self, Definition, MigrationRecord};
 use crate::registry::state::{self, DatabaseState};
 use crate::script::{
@@ -116,6 +115,9 @@ fn check_scripts(new: &NewMigration, engine: EngineKind) -> Result<Vec<Finding>,
     }
 }
 
+/// How often is decided anew because another writer was faster. Each time somebody else's migration was registered.
+const ATTEMPTS: u32 = 20;
+
 /// A migration that is to be registered, with its place.
 struct Candidate {
     definition: Definition,
@@ -173,15 +175,40 @@ impl Engine {
         {
             return Ok(views(&managed, &state, candidates, &decisions));
         }
+        let mut attempts = 1;
+        let created = loop {
+            let registered = self
+                .register_all(caller, &managed, connection.as_mut(), &checked)
+                .await;
+            match registered {
+                // What the other one wrote decides now.
+                Err(problem) if another_was_faster(&problem) && attempts < ATTEMPTS => {
+                    attempts += 1;
+                }
+                registered => break registered?,
+            }
+        };
+        self.deliver_soon(&managed);
+        Ok(created)
+    }
+
+    /// Decides in a transaction, and registers what is decided.
+    async fn register_all(
+        &self,
+        caller: &Caller,
+        managed: &Managed,
+        connection: &mut dyn Connection,
+        checked: &[(NewMigration, Vec<Finding>)],
+    ) -> Result<Vec<(Creation, MigrationView)>, EngineError> {
         if let Err(error) = connection.begin(SHORT_WAIT).await {
-            return Err(managed.busy(connection.as_mut(), error).await);
+            return Err(managed.busy(connection, error).await);
         }
         let registered = async {
-            let state = state::read(connection.as_mut(), managed.id())
+            let state = state::read(connection, managed.id())
                 .await
                 .map_err(|error| managed.problem(error))?
                 .unwrap_or_else(DatabaseState::empty);
-            let (candidates, decisions) = decide_all(&state, &checked)?;
+            let (candidates, decisions) = decide_all(&state, checked)?;
             // A run that has planned a script keeps the text that it has read: nobody replaces it meanwhile.
             let replaces = decisions
                 .iter()
@@ -197,23 +224,19 @@ impl Engine {
             }
             let mut change = Change::of(managed.id());
             for (candidate, decision) in candidates.iter().zip(&decisions) {
-                self.register(caller, &managed, candidate, *decision, &mut change);
+                self.register(caller, managed, candidate, *decision, &mut change);
             }
-            audit::append(connection.as_mut(), change, None)
+            audit::append(connection, change, None)
                 .await
                 .map_err(|error| managed.append_problem(error))?;
-            let after = state::read(connection.as_mut(), managed.id())
+            let after = state::read(connection, managed.id())
                 .await
                 .map_err(|error| managed.problem(error))?
                 .unwrap_or(state);
-            Ok(views(&managed, &after, candidates, &decisions))
+            Ok(views(managed, &after, candidates, &decisions))
         }
         .await;
-        let created = self
-            .conclude(connection.as_mut(), &managed, registered)
-            .await?;
-        self.deliver_soon(&managed);
-        Ok(created)
+        self.conclude(connection, managed, registered).await
     }
 
     /// Adds to a change what registering one migration takes.
@@ -305,6 +328,17 @@ impl Engine {
             executions,
         })
     }
+}
+
+/// Whether another writer registered the same between the look and the write. On SQLite nobody can.
+fn another_was_faster(problem: &EngineError) -> bool {
+    matches!(
+        problem,
+        EngineError::Unavailable {
+            source: Some(DatabaseError::Duplicate { .. }),
+            ..
+        }
+    )
 }
 
 /// A file must be a script for the database's engine, and no down script by itself.
