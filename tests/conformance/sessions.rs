@@ -127,6 +127,7 @@ async fn a_run_that_has_passed_its_fence_is_not_overtaken(stage: &Stage) {
     let answer = frozen.goes_on(&scene).await.expect_status(200);
     assert_eq!(answer.body["status"], "succeeded", "{}", answer.text());
     assert_eq!(count_of(&taker, HOME, "interrupted").await, 0);
+    tick(&taker).await;
     scene.expect_all_applied_once(&taker, &[HOME]).await;
 }
 
