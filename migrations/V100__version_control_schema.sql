@@ -106,7 +106,8 @@ CREATE TABLE dbo.migration_applied_status (
 );
 
 -- Headers of snapshots; their content is in the archive. schema_hash is that of the normalised schema, content_hash that of
--- the content as stored. covers: every execution up to this ordinal is in the snapshot.
+-- the content as stored. covers: every execution up to this ordinal is in the snapshot. expires_at: empty for those that
+-- stay.
 CREATE TABLE dbo.schema_snapshots (
     snapshot_id    NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,
     database_id    NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -121,7 +122,8 @@ CREATE TABLE dbo.schema_snapshots (
     size_bytes     BIGINT NOT NULL,
     parts          INT NOT NULL,
     covers         BIGINT NOT NULL,
-    archived_at    DATETIMEOFFSET(3) NULL
+    archived_at    DATETIMEOFFSET(3) NULL,
+    expires_at     DATETIMEOFFSET(3) NULL
 );
 
 CREATE INDEX ix_schema_snapshots_database

@@ -106,7 +106,8 @@ CREATE TABLE migration_applied_status (
 ) WITHOUT ROWID;
 
 -- Headers of snapshots; their content is in the archive. schema_hash is that of the normalised schema, content_hash that of
--- the content as stored. covers: every execution up to this ordinal is in the snapshot.
+-- the content as stored. covers: every execution up to this ordinal is in the snapshot. expires_at: empty for those that
+-- stay.
 CREATE TABLE schema_snapshots (
     snapshot_id    TEXT NOT NULL PRIMARY KEY,
     database_id    TEXT NOT NULL,
@@ -121,7 +122,8 @@ CREATE TABLE schema_snapshots (
     size_bytes     INTEGER NOT NULL,
     parts          INTEGER NOT NULL,
     covers         INTEGER NOT NULL,
-    archived_at    TEXT
+    archived_at    TEXT,
+    expires_at     TEXT
 );
 
 CREATE INDEX ix_schema_snapshots_database

@@ -8,10 +8,10 @@ use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
 
-use crate::database::sql_server::{
-    AppIdentity, ConnectionString, ConnectionStringError, ConnectionVariables, IdentitySource,
-};
-use crate::engine::OnDrift;
+use crate::database::identity::{AppIdentity, IdentitySource};
+use crate::database::sql_server::{ConnectionString, ConnectionStringError, ConnectionVariables};
+use crate::database::cosmos::CosmosAccount;
+use crate::engine::{ArchivePlace, OnDrift};
 use crate::script::{DatabaseId, Variables};
 
 /// How an app setting begins that the platform should have replaced by a secret, and did not.
@@ -28,6 +28,13 @@ const VARIABLE_PREFIX: &str = "DBVC_VAR_";
 
 /// Settings that ask for Cosmos DB as the archive.
 const COSMOS_SETTINGS: [&str; 2] = ["DBVC_COSMOS_CONNECTION_STRING", "DBVC_COSMOS_ENDPOINT"];
+
+/// The database of trail, snapshots and copies, when no setting names one.
+const COSMOS_DATABASE: &str = "version-control";
+
+/// Longest name of a Cosmos DB database.
+/// <https://learn.microsoft.com/azure/cosmos-db/concepts-limits>
+const COSMOS_NAME_CHARS: usize = 255;
 
 /// Any of these says that the process runs in Azure; Core Tools sets none of them (it does set `WEBSITE_HOSTNAME`).
 const AZURE_SIGNS: [&str; 2] = ["WEBSITE_INSTANCE_ID", "WEBSITE_POD_NAME"];
@@ -55,6 +62,11 @@ pub struct Settings {
     /// Where the home database is (`SQL_CONNECTION_STRING`, or else `SQL_SERVER`, `SQL_DATABASE`, `SQL_USER` and
     /// `SQL_PASSWORD`). Defaults to the embedded engine outside Azure.
     pub home_connection: Option<ConnectionString>,
+    /// Where trail, snapshots and copies are kept (`DBVC_COSMOS_CONNECTION_STRING`, or `DBVC_COSMOS_ENDPOINT` with the app's
+    /// identity; `DBVC_COSMOS_DATABASE`, default `version-control`). Defaults to an embedded archive outside Azure.
+    pub archive: ArchivePlace,
+    /// Days after which scheduled snapshots are dropped (`DBVC_SNAPSHOT_RETENTION_DAYS`, 1 to 3650). Defaults to 90.
+    pub snapshot_retention_days: u32,
     /// What `env:` references may name (`SQL_…`, `DBVC_CONN_…`).
     pub connection_variables: ConnectionVariables,
     /// What scripts may use as `$(name)` (`DBVC_VAR_<name>`).
@@ -128,11 +140,13 @@ impl Settings {
         reader.refuse_unresolved_secrets();
         let in_azure = reader.in_azure();
         reader.refuse_missing_connections(in_azure);
-        reader.refuse_engines_of_later_versions();
 
         let environment = reader.environment(in_azure);
         let database_id = reader.database_id(&environment);
         let home_connection = reader.home_connection();
+        let allowed_hosts = reader.allowed_hosts();
+        let archive = reader.archive(&allowed_hosts);
+        let snapshot_retention_days = reader.number("DBVC_SNAPSHOT_RETENTION_DAYS", 1, 3650, 90);
         let connection_variables = reader.connection_variables();
         let script_variables = reader.script_variables();
         let identity = reader.identity(in_azure);
@@ -144,7 +158,6 @@ impl Settings {
         let max_parallel_databases = reader.number("DBVC_MAX_PARALLEL_DATABASES", 1, 64, 4);
         let statement_timeout_seconds = reader.number("DBVC_STATEMENT_TIMEOUT", 0, 86_400, 0);
         let lock_timeout_seconds = reader.number("DBVC_LOCK_TIMEOUT", 0, 86_400, 30);
-        let allowed_hosts = reader.allowed_hosts();
         let log = reader.log();
         let port = reader.port();
 
@@ -154,6 +167,8 @@ impl Settings {
                 in_azure,
                 database_id,
                 home_connection,
+                archive,
+                snapshot_retention_days,
                 connection_variables,
                 script_variables,
                 identity,
@@ -285,17 +300,37 @@ impl Reader {
         }
     }
 
-    /// Whoever names a server means it: using the embedded engine in its place would look like success.
-    fn refuse_engines_of_later_versions(&mut self) {
-        if let Some(name) = COSMOS_SETTINGS
-            .iter()
-            .find(|name| self.text(name).is_some())
+    fn archive(&mut self, allowed_hosts: &[String]) -> ArchivePlace {
+        let database = self.text("DBVC_COSMOS_DATABASE").unwrap_or(COSMOS_DATABASE);
+        let database = database.to_owned();
+        if database.chars().count() > COSMOS_NAME_CHARS
+            || database.contains(['/', '\\', '#', '?'])
         {
             self.wrong(
-                name,
-                "asks for Cosmos DB, which this version of dbvc cannot use yet; remove the setting to use the embedded \
-                 archive",
+                "DBVC_COSMOS_DATABASE",
+                format!("must be at most {COSMOS_NAME_CHARS} characters without / \\ # ?"),
             );
+        }
+        let [by_key, by_identity] = COSMOS_SETTINGS;
+        let account = match (self.text(by_key), self.text(by_identity)) {
+            (None, None) => return ArchivePlace::Embedded,
+            (Some(_), Some(_)) => {
+                self.wrong(
+                    by_identity,
+                    format!("must not be set beside {by_key}: one of them says which account it is"),
+                );
+                return ArchivePlace::Embedded;
+            }
+            (Some(text), None) => CosmosAccount::with_key(text).map_err(|error| (by_key, error)),
+            (None, Some(text)) => CosmosAccount::with_identity(text, allowed_hosts)
+                .map_err(|error| (by_identity, error)),
+        };
+        match account {
+            Ok(account) => ArchivePlace::Cosmos { account, database },
+            Err((setting, error)) => {
+                self.wrong(setting, error.to_string());
+                ArchivePlace::Embedded
+            }
         }
     }
 

@@ -5,13 +5,24 @@ use serde::{Deserialize, Serialize};
 
 use super::chain::Link;
 use super::event::{Event, EventType};
-use crate::script::DatabaseId;
+use crate::script::{DatabaseId, EngineKind};
 use crate::time::Timestamp;
 
-/// The archive cannot be used at the moment.
-#[derive(Debug, thiserror::Error)]
+/// Whether the same would be accepted later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ArchiveErrorKind {
+    /// The archive cannot be reached, is throttled, full, or not set up: what waits for it goes on waiting.
+    Unavailable,
+    /// The archive answers, and does not accept this very document: others need not wait for it.
+    Refused,
+}
+
+/// The archive did not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the archive cannot be used while {phase}: {message}")]
 pub struct ArchiveError {
+    /// Whether the same would be accepted later.
+    pub kind: ArchiveErrorKind,
     /// What dbvc was doing.
     pub phase: &'static str,
     /// The driver's words; for the log, not for callers.
@@ -31,10 +42,19 @@ pub struct EventFilter {
     pub before: Option<u64>,
 }
 
-/// A snapshot as the archive keeps it.
+/// How far a list of documents was added, in its order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Added {
+    /// How many, from the first on.
+    pub count: usize,
+    /// Why the next one was not.
+    pub stopped: Option<ArchiveError>,
+}
+
+/// What the archive knows of a snapshot besides its content: all that its row in the registry says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct ArchivedSnapshot {
+pub struct SnapshotHeader {
     /// Its id.
     pub snapshot_id: String,
     /// The database.
@@ -50,6 +70,27 @@ pub struct ArchivedSnapshot {
     pub schema_hash: String,
     /// Hash of the content as stored.
     pub content_hash: String,
+    /// The run after which it was taken.
+    pub run_id: Option<String>,
+    /// The engine of the database.
+    pub engine: EngineKind,
+    /// How many objects of each kind it has; an object.
+    pub object_counts: serde_json::Value,
+    /// Size of the schema's JSON text in bytes.
+    pub size_bytes: u64,
+    /// The number of the trail's newest event when it was taken: executions with a higher ordinal are not in it.
+    pub covers: i64,
+    /// When the archive may drop it; none is never.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A snapshot as the archive keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchivedSnapshot {
+    /// What is known of it.
+    #[serde(flatten)]
+    pub header: SnapshotHeader,
     /// The schema's JSON text, cut into parts.
     pub parts: Vec<String>,
 }
@@ -97,8 +138,9 @@ pub trait Archive: std::fmt::Debug + Send + Sync {
     /// Whether it answers.
     async fn ping(&self) -> Result<(), ArchiveError>;
 
-    /// Adds events; one that is there already, by its id, is left as it is.
-    async fn add_events(&self, events: &[Event]) -> Result<(), ArchiveError>;
+    /// Adds events of one database in their order, until one is not accepted; one that is there already, by its id, is left
+    /// as it is and counts as added.
+    async fn add_events(&self, events: &[Event]) -> Added;
 
     /// The newest events of a database, newest first, at most `limit`.
     async fn events(
@@ -116,18 +158,25 @@ pub trait Archive: std::fmt::Debug + Send + Sync {
         limit: u32,
     ) -> Result<Vec<Link>, ArchiveError>;
 
-    /// Adds a snapshot.
+    /// Adds a snapshot, its header last: one without its content is never seen.
     async fn add_snapshot(&self, snapshot: &ArchivedSnapshot) -> Result<(), ArchiveError>;
 
-    /// A snapshot's content; none when the archive does not have it.
+    /// The headers of all snapshots of a database that have not expired, oldest first.
+    async fn snapshot_headers(
+        &self,
+        database: &DatabaseId,
+    ) -> Result<Vec<SnapshotHeader>, ArchiveError>;
+
+    /// A snapshot with its content; none when the archive does not have it, or no longer.
     async fn snapshot(
         &self,
         database: &DatabaseId,
         snapshot_id: &str,
     ) -> Result<Option<ArchivedSnapshot>, ArchiveError>;
 
-    /// Puts copies of migrations in place of older ones.
-    async fn put_migrations(&self, migrations: &[ArchivedMigration]) -> Result<(), ArchiveError>;
+    /// Puts copies of migrations in place of those of the same or an older revision, in their order, until one is not
+    /// accepted.
+    async fn put_migrations(&self, migrations: &[ArchivedMigration]) -> Added;
 
     /// The copies of a database's migrations, by id.
     async fn migrations(

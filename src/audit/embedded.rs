@@ -10,7 +10,10 @@ use crate::database::{Access, Database, DatabaseError, Reply, Row, Sql, Statemen
 use crate::script::DatabaseId;
 use crate::time::Timestamp;
 
-use super::archive::{Archive, ArchiveError, ArchivedMigration, ArchivedSnapshot, EventFilter};
+use super::archive::{
+    Added, Archive, ArchiveError, ArchiveErrorKind, ArchivedMigration, ArchivedSnapshot,
+    EventFilter, SnapshotHeader,
+};
 use super::event::Event;
 
 /// The file's name. No database can have it: ids begin with a letter or a digit.
@@ -50,6 +53,7 @@ const SNAPSHOT_ADD: Sql = Sql(
 );
 const SNAPSHOT_ONE: Sql =
     Sql("SELECT document FROM \"schema-snapshots\" WHERE database_id = @P1 AND id = @P2");
+const SNAPSHOTS_ALL: Sql = Sql("SELECT document FROM \"schema-snapshots\" WHERE database_id = @P1");
 const MIGRATION_REMOVE: Sql =
     Sql("DELETE FROM migrations WHERE database_id = @P1 AND id = @P2 AND revision <= @P3");
 const MIGRATION_ADD: Sql = Sql(
@@ -67,6 +71,7 @@ pub struct EmbeddedArchive {
 
 fn failed(phase: &'static str) -> impl Fn(DatabaseError) -> ArchiveError {
     move |error| ArchiveError {
+        kind: ArchiveErrorKind::Unavailable,
         phase,
         message: error.to_string(),
     }
@@ -116,6 +121,25 @@ impl EmbeddedArchive {
         work.await.map_err(failed(phase))
     }
 
+    /// All or nothing, as one transaction does.
+    async fn write_all(
+        &self,
+        statements: Vec<Statement>,
+        count: usize,
+        phase: &'static str,
+    ) -> Added {
+        match self.write(statements, phase).await {
+            Ok(()) => Added {
+                count,
+                stopped: None,
+            },
+            Err(error) => Added {
+                count: 0,
+                stopped: Some(error),
+            },
+        }
+    }
+
     async fn read(
         &self,
         statement: Statement,
@@ -149,7 +173,7 @@ impl Archive for EmbeddedArchive {
         .map(|_| ())
     }
 
-    async fn add_events(&self, events: &[Event]) -> Result<(), ArchiveError> {
+    async fn add_events(&self, events: &[Event]) -> Added {
         let statements = events
             .iter()
             .map(|event| {
@@ -165,7 +189,8 @@ impl Archive for EmbeddedArchive {
                 ])
             })
             .collect();
-        self.write(statements, "adding events").await
+        self.write_all(statements, events.len(), "adding events")
+            .await
     }
 
     async fn events(
@@ -219,11 +244,28 @@ impl Archive for EmbeddedArchive {
 
     async fn add_snapshot(&self, snapshot: &ArchivedSnapshot) -> Result<(), ArchiveError> {
         let statement = SNAPSHOT_ADD.bind([
-            snapshot.snapshot_id.as_str().into(),
-            snapshot.database_id.as_str().into(),
+            snapshot.header.snapshot_id.as_str().into(),
+            snapshot.header.database_id.as_str().into(),
             serde_json::to_string(snapshot).unwrap_or_default().into(),
         ]);
         self.write(vec![statement], "adding a snapshot").await
+    }
+
+    async fn snapshot_headers(
+        &self,
+        database: &DatabaseId,
+    ) -> Result<Vec<SnapshotHeader>, ArchiveError> {
+        const PHASE: &str = "reading the headers of snapshots";
+        let mut headers: Vec<SnapshotHeader> = self
+            .read(SNAPSHOTS_ALL.bind([database.as_str().into()]), PHASE)
+            .await?
+            .iter()
+            .map(|row| document(row, PHASE))
+            .collect::<Result<_, _>>()?;
+        let now = Timestamp::now();
+        headers.retain(|header| header.expires_at.is_none_or(|end| end > now));
+        headers.sort_by_key(|header| (header.captured_at, header.snapshot_id.clone()));
+        Ok(headers)
     }
 
     async fn snapshot(
@@ -240,7 +282,7 @@ impl Archive for EmbeddedArchive {
             .transpose()
     }
 
-    async fn put_migrations(&self, migrations: &[ArchivedMigration]) -> Result<(), ArchiveError> {
+    async fn put_migrations(&self, migrations: &[ArchivedMigration]) -> Added {
         let statements = migrations
             .iter()
             .flat_map(|migration| {
@@ -261,7 +303,8 @@ impl Archive for EmbeddedArchive {
                 ]
             })
             .collect();
-        self.write(statements, "copying migrations").await
+        self.write_all(statements, migrations.len(), "copying migrations")
+            .await
     }
 
     async fn migrations(

@@ -7,7 +7,10 @@ mod event;
 mod outbox;
 mod writer;
 
-pub use archive::{Archive, ArchiveError, ArchivedMigration, ArchivedSnapshot, EventFilter};
+pub use archive::{
+    Added, Archive, ArchiveError, ArchiveErrorKind, ArchivedMigration, ArchivedSnapshot,
+    EventFilter, SnapshotHeader,
+};
 pub use event::{Event, EventDraft, EventType};
 pub use outbox::{Delivery, DeliveryError, copy_of, deliver};
 pub use writer::{AppendError, Change, Head, append, from_row};

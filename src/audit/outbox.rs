@@ -5,7 +5,7 @@ use crate::registry::{events, migrations, snapshots};
 use crate::script::DatabaseId;
 use crate::time::Timestamp;
 
-use super::archive::{Archive, ArchiveError, ArchivedMigration, ArchivedSnapshot};
+use super::archive::{Archive, ArchiveError, ArchivedMigration, ArchivedSnapshot, SnapshotHeader};
 use super::chain::Link;
 use super::writer::from_row;
 
@@ -110,16 +110,22 @@ async fn deliver_events(
     if deliverable.is_empty() {
         return Ok(0);
     }
-    archive.add_events(&deliverable).await?;
+    let added = archive.add_events(&deliverable).await;
+    let deliverable = &deliverable[..added.count];
     crate::crash_points::reached("events-archived").await;
     // Only what is in the list is marked, never a range over a row that could not be delivered.
     let now = Timestamp::now();
-    let marks: Vec<_> = consecutive(&deliverable)
+    let marks: Vec<_> = consecutive(deliverable)
         .into_iter()
         .map(|(first, last)| events::mark_delivered(database_id, first, last, now))
         .collect();
-    connection.exchange(&marks).await?;
-    Ok(deliverable.len())
+    if !marks.is_empty() {
+        connection.exchange(&marks).await?;
+    }
+    match added.stopped {
+        Some(error) => Err(error.into()),
+        None => Ok(deliverable.len()),
+    }
 }
 
 /// The ranges of consecutive numbers.
@@ -155,14 +161,23 @@ async fn deliver_snapshots(
                     .to_owned(),
             );
         }
+        let object_counts = serde_json::from_str(&header.object_counts).unwrap_or_default();
         let snapshot = ArchivedSnapshot {
-            snapshot_id: header.snapshot_id.clone(),
-            database_id: header.database_id,
-            kind: header.kind,
-            captured_at: header.captured_at,
-            captured_by: header.captured_by,
-            schema_hash: header.schema_hash,
-            content_hash: header.content_hash,
+            header: SnapshotHeader {
+                snapshot_id: header.snapshot_id.clone(),
+                database_id: header.database_id,
+                kind: header.kind,
+                captured_at: header.captured_at,
+                captured_by: header.captured_by,
+                schema_hash: header.schema_hash,
+                content_hash: header.content_hash,
+                run_id: header.run_id,
+                engine: header.engine,
+                object_counts,
+                size_bytes: header.size_bytes,
+                covers: header.covers,
+                expires_at: header.expires_at,
+            },
             parts,
         };
         // Without its parts another instance has delivered it between the two reads.
@@ -197,13 +212,19 @@ async fn deliver_migrations(
     if copies.is_empty() {
         return Ok(0);
     }
-    archive.put_migrations(&copies).await?;
+    let added = archive.put_migrations(&copies).await;
+    copies.truncate(added.count);
     let marks: Vec<_> = copies
         .iter()
         .map(|copy| migrations::mark_archived(database_id, &copy.migration_id, copy.revision))
         .collect();
-    connection.exchange(&marks).await?;
-    Ok(copies.len())
+    if !marks.is_empty() {
+        connection.exchange(&marks).await?;
+    }
+    match added.stopped {
+        Some(error) => Err(error.into()),
+        None => Ok(copies.len()),
+    }
 }
 
 /// A definition as the archive keeps it.

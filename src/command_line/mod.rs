@@ -50,6 +50,8 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         environment: settings.environment.clone(),
         home: settings.database_id.clone(),
         home_connection: settings.home_connection.clone(),
+        archive: settings.archive.clone(),
+        snapshot_retention_days: settings.snapshot_retention_days,
         connection_variables: settings.connection_variables.clone(),
         script_variables: settings.script_variables.clone(),
         identity: settings.identity.clone(),

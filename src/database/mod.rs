@@ -2,7 +2,9 @@
 //!
 //! An engine implements [`Database`] and [`Connection`]; nothing of its driver is seen outside its folder.
 
+pub mod cosmos;
 pub mod dialect;
+pub mod identity;
 pub mod outcome;
 pub mod reference;
 pub mod sql_server;

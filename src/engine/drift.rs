@@ -383,6 +383,8 @@ mod tests {
             parts: 1,
             covers,
             archived_at: None,
+            engine: crate::script::EngineKind::Sqlite,
+            expires_at: None,
         }
     }
 

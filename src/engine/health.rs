@@ -89,7 +89,8 @@ mod tests {
     use super::*;
     use crate::audit::chain::Link;
     use crate::audit::{
-        Archive, ArchiveError, ArchivedMigration, ArchivedSnapshot, Event, EventFilter,
+        Added, Archive, ArchiveError, ArchivedMigration, ArchivedSnapshot, Event, EventFilter,
+        SnapshotHeader,
     };
     use crate::engine::testing::Shop;
     use crate::script::DatabaseId;
@@ -141,7 +142,7 @@ mod tests {
         async fn ping(&self) -> Result<(), ArchiveError> {
             std::future::pending().await
         }
-        async fn add_events(&self, _: &[Event]) -> Result<(), ArchiveError> {
+        async fn add_events(&self, _: &[Event]) -> Added {
             std::future::pending().await
         }
         async fn events(
@@ -158,6 +159,12 @@ mod tests {
         async fn add_snapshot(&self, _: &ArchivedSnapshot) -> Result<(), ArchiveError> {
             std::future::pending().await
         }
+        async fn snapshot_headers(
+            &self,
+            _: &DatabaseId,
+        ) -> Result<Vec<SnapshotHeader>, ArchiveError> {
+            std::future::pending().await
+        }
         async fn snapshot(
             &self,
             _: &DatabaseId,
@@ -165,7 +172,7 @@ mod tests {
         ) -> Result<Option<ArchivedSnapshot>, ArchiveError> {
             std::future::pending().await
         }
-        async fn put_migrations(&self, _: &[ArchivedMigration]) -> Result<(), ArchiveError> {
+        async fn put_migrations(&self, _: &[ArchivedMigration]) -> Added {
             std::future::pending().await
         }
         async fn migrations(&self, _: &DatabaseId) -> Result<Vec<ArchivedMigration>, ArchiveError> {

@@ -43,7 +43,9 @@ pub use view::*;
 
 use crate::audit::Archive;
 use crate::audit::embedded::EmbeddedArchive;
-use crate::database::sql_server::{AppIdentity, ConnectionString, ConnectionVariables};
+use crate::database::cosmos::CosmosAccount;
+use crate::database::identity::AppIdentity;
+use crate::database::sql_server::{ConnectionString, ConnectionVariables};
 use crate::script::{DatabaseId, Variables};
 
 /// What a run does when it finds drift before its first script.
@@ -56,6 +58,21 @@ pub enum OnDrift {
     Refuse,
 }
 
+/// Where trail, snapshots and copies of migrations are kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ArchivePlace {
+    /// In the folder of the embedded databases.
+    #[default]
+    Embedded,
+    /// In a database of a Cosmos DB account.
+    Cosmos {
+        /// The account.
+        account: CosmosAccount,
+        /// The database's name.
+        database: String,
+    },
+}
+
 /// How an engine is set up.
 #[derive(Debug, Clone)]
 pub struct EngineOptions {
@@ -65,6 +82,10 @@ pub struct EngineOptions {
     pub home: DatabaseId,
     /// Where the home database is; none is an embedded one.
     pub home_connection: Option<ConnectionString>,
+    /// Where trail, snapshots and copies are kept. Defaults to the embedded archive.
+    pub archive: ArchivePlace,
+    /// Days after which scheduled snapshots are dropped. Defaults to 90.
+    pub snapshot_retention_days: u32,
     /// What `env:` references of the inventory may name. Defaults to none.
     pub connection_variables: ConnectionVariables,
     /// What scripts may use as `$(name)`. Defaults to none.
@@ -101,6 +122,8 @@ impl EngineOptions {
             environment: environment.to_owned(),
             home,
             home_connection: None,
+            archive: ArchivePlace::Embedded,
+            snapshot_retention_days: 90,
             connection_variables: ConnectionVariables::default(),
             script_variables: Variables::default(),
             identity: AppIdentity::default(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::database::identity::Identities;
 use crate::database::reference::ConnectionReference;
 use crate::database::sql_server::{
     ConnectOptions, Connectors, RetryPolicy, ScriptLimits, SqlServerDatabase,
@@ -33,8 +34,9 @@ pub(super) struct Databases {
 
 impl Databases {
     pub fn new(options: &EngineOptions) -> Self {
+        let identities = Arc::new(Identities::new(options.identity.clone(), None));
         let connectors = Connectors::new(ConnectOptions {
-            identity: options.identity.clone(),
+            identities: identities.clone(),
             allowed_hosts: options.allowed_hosts.clone(),
             variables: options.connection_variables.clone(),
             retry: RetryPolicy::default(),

@@ -5,7 +5,7 @@ use crate::database::{Access, Connection, DatabaseError, Statement, ask};
 use crate::registry::definition::OWN_TABLES;
 use crate::registry::snapshots::{self, SnapshotRow};
 use crate::schema::{ObjectCounts, Schema};
-use crate::script::{Checksum, DatabaseId, EngineKind};
+use crate::script::{Checksum, DatabaseId};
 use crate::time::Timestamp;
 
 use super::Engine;
@@ -41,7 +41,6 @@ pub(super) async fn live_schema(
 pub(super) struct Capture {
     /// Its header; what it covers is the registry's to give.
     pub row: SnapshotRow,
-    engine: EngineKind,
     counts: ObjectCounts,
     parts: Vec<String>,
 }
@@ -74,8 +73,9 @@ impl Capture {
                 parts: parts.len() as u64,
                 covers: 0,
                 archived_at: None,
+                engine: managed.engine(),
+                expires_at: None,
             },
-            engine: managed.engine(),
             counts,
             parts,
         }
@@ -84,7 +84,7 @@ impl Capture {
     /// Adds the header and stages the content until the archive has it. Each statement changes exactly one row.
     pub fn statements(&self) -> Vec<Statement> {
         let parts = (1..).zip(&self.parts);
-        std::iter::once(self.row.insert(self.engine))
+        std::iter::once(self.row.insert())
             .chain(
                 parts.map(|(number, part)| {
                     snapshots::stage_part(&self.row.snapshot_id, number, part)

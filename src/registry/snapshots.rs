@@ -35,11 +35,15 @@ pub struct SnapshotRow {
     pub covers: i64,
     /// When the archive got it.
     pub archived_at: Option<Timestamp>,
+    /// The engine of the database.
+    pub engine: EngineKind,
+    /// When it may be dropped; none is never.
+    pub expires_at: Option<Timestamp>,
 }
 
 impl SnapshotRow {
     /// Adds the header; what it covers is the registry's to give.
-    pub fn insert(&self, engine: EngineKind) -> Statement {
+    pub fn insert(&self) -> Statement {
         sql::SNAPSHOT_INSERT.bind([
             self.snapshot_id.as_str().into(),
             self.database_id.as_str().into(),
@@ -47,12 +51,13 @@ impl SnapshotRow {
             self.captured_at.into(),
             self.captured_by.as_str().into(),
             self.run_id.as_deref().into(),
-            engine.as_str().into(),
+            self.engine.as_str().into(),
             self.schema_hash.as_str().into(),
             self.content_hash.as_str().into(),
             self.object_counts.as_str().into(),
             i64::try_from(self.size_bytes).unwrap_or(i64::MAX).into(),
             i64::try_from(self.parts).unwrap_or(i64::MAX).into(),
+            self.expires_at.into(),
         ])
     }
 }
@@ -125,5 +130,7 @@ pub fn parse(row: &Row) -> Result<SnapshotRow, ColumnError> {
         parts: row.count("parts")?,
         covers: row.integer("covers")?,
         archived_at: row.optional_parsed("archived_at", "a time")?,
+        engine: row.parsed("engine", "an engine")?,
+        expires_at: row.optional_parsed("expires_at", "a time")?,
     })
 }

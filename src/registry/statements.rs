@@ -113,25 +113,25 @@ statements! {
         FROM migration_execution_batches WHERE execution_id = @P2 AND batch_index < @P3";
 
     SNAPSHOT_INSERT = "INSERT INTO schema_snapshots (snapshot_id, database_id, type, captured_at, captured_by, run_id, \
-        engine, schema_hash, content_hash, object_counts, size_bytes, parts, covers) \
-        SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11, @P12, h.sequence FROM trail_heads h \
+        engine, schema_hash, content_hash, object_counts, size_bytes, parts, expires_at, covers) \
+        SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11, @P12, @P13, h.sequence FROM trail_heads h \
         WHERE h.database_id = @P2";
     SNAPSHOT_PART_INSERT = "INSERT INTO schema_snapshot_parts (snapshot_id, part, content) VALUES (@P1, @P2, @P3)";
     SNAPSHOT_NEWEST = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, content_hash, \
-        object_counts, size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 \
+        object_counts, size_bytes, parts, covers, archived_at, engine, expires_at FROM schema_snapshots WHERE database_id = @P1 \
         ORDER BY covers DESC, captured_at DESC {page @P2}";
     SNAPSHOT_NEWEST_TRUSTED = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, content_hash, \
-        object_counts, size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 \
+        object_counts, size_bytes, parts, covers, archived_at, engine, expires_at FROM schema_snapshots WHERE database_id = @P1 \
         AND type IN ('baseline', 'post-migration') ORDER BY covers DESC, captured_at DESC {page @P2}";
     SNAPSHOT_ONE = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, content_hash, object_counts, \
-        size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 AND snapshot_id = @P2";
+        size_bytes, parts, covers, archived_at, engine, expires_at FROM schema_snapshots WHERE database_id = @P1 AND snapshot_id = @P2";
     // Newest first by time and id: pages of several databases are merged by the caller.
     SNAPSHOTS_PAGE = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, content_hash, object_counts, \
-        size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 \
+        size_bytes, parts, covers, archived_at, engine, expires_at FROM schema_snapshots WHERE database_id = @P1 \
         AND (captured_at < @P2 OR (captured_at = @P2 AND snapshot_id < @P3)) \
         ORDER BY captured_at DESC, snapshot_id DESC {page @P4}";
     SNAPSHOTS_UNARCHIVED = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, content_hash, \
-        object_counts, size_bytes, parts, covers, archived_at FROM schema_snapshots WHERE database_id = @P1 \
+        object_counts, size_bytes, parts, covers, archived_at, engine, expires_at FROM schema_snapshots WHERE database_id = @P1 \
         AND archived_at IS NULL ORDER BY covers {page @P2}";
     SNAPSHOT_PARTS = "SELECT content FROM schema_snapshot_parts WHERE snapshot_id = @P1 ORDER BY part";
     SNAPSHOT_PARTS_REMOVE = "DELETE FROM schema_snapshot_parts WHERE snapshot_id = @P1";

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use azure_core::credentials::TokenCredential;
 use socket2::{SockRef, TcpKeepalive};
 use tiberius::error::Error as DriverError;
 use tiberius::{AuthMethod, Config, EncryptionLevel};
@@ -15,7 +14,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use super::connection_string::{ConnectionString, Encryption, ServerAddress};
-use super::credentials::{AppIdentity, CredentialError, Credentials, Proof};
+use super::super::identity::Identities;
+use super::credentials::{CredentialError, Credentials, Proof};
 use super::retry::{Failure, RetryPolicy};
 use super::target::{ConnectionVariables, KeyVault, Secrets, Target, TargetError};
 use crate::database::reference::ConnectionReference;
@@ -252,8 +252,8 @@ impl Outside for Network {
 /// What connecting depends on besides the target.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectOptions {
-    /// The identity of the process.
-    pub identity: AppIdentity,
+    /// The identities of the process.
+    pub identities: Arc<Identities>,
     /// Further host suffixes that may have a token of it (`DBVC_ALLOWED_HOSTS`). Defaults to none.
     pub allowed_hosts: Vec<String>,
     /// What `env:` references may name.
@@ -278,26 +278,21 @@ struct Shared {
 }
 
 impl Connectors {
-    /// With the identities that the platform gives.
+    /// Over the network.
     pub fn new(options: ConnectOptions) -> Self {
-        Self::with(options, None, Arc::new(Network))
+        Self::with(options, Arc::new(Network))
     }
 
-    /// With another credential in the place of every identity, if there is one, and another outside.
-    fn with(
-        options: ConnectOptions,
-        credential: Option<Arc<dyn TokenCredential>>,
-        outside: Arc<dyn Outside>,
-    ) -> Self {
-        let credentials = Arc::new(Credentials::new(
-            options.identity,
-            options.allowed_hosts,
-            credential,
-        ));
+    /// With another outside.
+    fn with(options: ConnectOptions, outside: Arc<dyn Outside>) -> Self {
+        let vault = KeyVault(options.identities.clone());
         Self {
             shared: Arc::new(Shared {
-                secrets: Arc::new(Secrets::new(Arc::new(KeyVault(credentials.clone())))),
-                credentials,
+                secrets: Arc::new(Secrets::new(Arc::new(vault))),
+                credentials: Arc::new(Credentials::new(
+                    options.identities,
+                    options.allowed_hosts,
+                )),
                 variables: options.variables,
                 retry: options.retry,
                 outside,

@@ -1,17 +1,11 @@
 //! How a login is proven: by a password, or by a token that is given to Azure SQL only.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use azure_core::credentials::{AccessToken, Secret, TokenCredential, TokenRequestOptions};
-use azure_core::time::OffsetDateTime;
-use azure_identity::{
-    ClientSecretCredential, DeveloperToolsCredential, ManagedIdentityCredential,
-    ManagedIdentityCredentialOptions, UserAssignedId, WorkloadIdentityCredential,
-    WorkloadIdentityCredentialOptions,
-};
+use azure_core::credentials::Secret;
 
+use super::super::identity::{Identities, IdentityError, Kind};
 use super::connection_string::Authentication;
 
 /// Hosts that are Azure SQL whatever the settings say, by suffix.
@@ -37,33 +31,6 @@ const PUBLIC_SCOPE: &str = "https://database.windows.net/.default";
 /// How long a token may take. Tokens that are at hand take no time; a developer's tool that is started, some seconds.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long before its end a token is renewed; `azure_identity` does the same.
-const RENEWED_BEFORE_END: Duration = Duration::from_secs(300);
-
-/// Who vouches for the process.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum IdentitySource {
-    /// A person who has logged in to a developer's tools (`az login`): outside Azure.
-    #[default]
-    DeveloperTools,
-    /// Azure itself.
-    ManagedIdentity,
-    /// Kubernetes, whose tokens are exchanged.
-    WorkloadIdentity,
-}
-
-/// The identity of the process.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct AppIdentity {
-    /// Who vouches for it.
-    pub source: IdentitySource,
-    /// The user-assigned identity to use where a connection string names none (`AZURE_CLIENT_ID`). Defaults to the
-    /// system-assigned one.
-    pub client_id: Option<String>,
-    /// The tenant of registered applications (`AZURE_TENANT_ID`).
-    pub tenant_id: Option<String>,
-}
-
 /// Why a login cannot be proven.
 #[derive(Debug, thiserror::Error)]
 pub enum CredentialError {
@@ -79,8 +46,8 @@ pub enum CredentialError {
     #[error("Authentication=Active Directory Service Principal needs the setting AZURE_TENANT_ID")]
     NoTenant,
     /// The identity cannot be used at all.
-    #[error("the app's identity cannot be used: {0}")]
-    NoIdentity(#[source] azure_core::Error),
+    #[error(transparent)]
+    NoIdentity(#[from] IdentityError),
     /// No token came.
     #[error(
         "no token came for the app's identity; in Azure check that it is assigned, elsewhere log in by az login: {0}"
@@ -118,117 +85,19 @@ impl Scope {
     }
 }
 
-/// Which credential of `azure_identity` gives a token.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Kind {
-    DeveloperTools,
-    ManagedIdentity {
-        client_id: Option<String>,
-    },
-    WorkloadIdentity {
-        client_id: Option<String>,
-    },
-    ServicePrincipal {
-        tenant_id: String,
-        client_id: String,
-        secret: Secret,
-    },
-}
-
-impl Kind {
-    /// The credential of the process itself.
-    fn of_process(identity: &AppIdentity, client_id: Option<&String>) -> Self {
-        let client_id = client_id.or(identity.client_id.as_ref()).cloned();
-        match identity.source {
-            IdentitySource::DeveloperTools => Self::DeveloperTools,
-            IdentitySource::ManagedIdentity => Self::ManagedIdentity { client_id },
-            IdentitySource::WorkloadIdentity => Self::WorkloadIdentity { client_id },
-        }
-    }
-
-    fn make(self) -> azure_core::Result<Arc<dyn TokenCredential>> {
-        Ok(match self {
-            Self::DeveloperTools => Arc::new(Remembering {
-                credential: DeveloperToolsCredential::new(None)?,
-                tokens: tokio::sync::Mutex::default(),
-            }),
-            Self::ManagedIdentity { client_id } => {
-                ManagedIdentityCredential::new(Some(ManagedIdentityCredentialOptions {
-                    user_assigned_id: client_id.map(UserAssignedId::ClientId),
-                    ..Default::default()
-                }))?
-            }
-            Self::WorkloadIdentity { client_id } => {
-                WorkloadIdentityCredential::new(Some(WorkloadIdentityCredentialOptions {
-                    client_id,
-                    ..Default::default()
-                }))?
-            }
-            Self::ServicePrincipal {
-                tenant_id,
-                client_id,
-                secret,
-            } => ClientSecretCredential::new(&tenant_id, client_id, secret, None)?,
-        })
-    }
-}
-
-/// Keeps the tokens of a credential that does not: each of a developer's tools is a process that takes seconds to start.
-#[derive(Debug)]
-struct Remembering {
-    credential: Arc<dyn TokenCredential>,
-    /// By scope.
-    tokens: tokio::sync::Mutex<Vec<(String, AccessToken)>>,
-}
-
-#[async_trait]
-impl TokenCredential for Remembering {
-    async fn get_token(
-        &self,
-        scopes: &[&str],
-        options: Option<TokenRequestOptions<'_>>,
-    ) -> azure_core::Result<AccessToken> {
-        let scope = scopes.join(" ");
-        // Held while the tool runs, so that it runs once for all who wait.
-        let mut tokens = self.tokens.lock().await;
-        let renewed_from = OffsetDateTime::now_utc() + RENEWED_BEFORE_END;
-        tokens.retain(|(_, token)| token.expires_on > renewed_from);
-        if let Some((_, token)) = tokens.iter().find(|(known, _)| *known == scope) {
-            return Ok(token.clone());
-        }
-        let token = self.credential.get_token(scopes, options).await?;
-        tokens.push((scope, token.clone()));
-        Ok(token)
-    }
-}
-
-/// The identities of the process. Each credential is made once and kept, because it keeps its tokens.
+/// What proves logins of the process.
 #[derive(Debug)]
 pub(super) struct Credentials {
-    identity: AppIdentity,
+    identities: Arc<Identities>,
     allowed_hosts: Vec<String>,
-    made: Mutex<Vec<(Kind, Arc<dyn TokenCredential>)>>,
-    /// Stands for every identity, when somebody gave one.
-    given: Option<Arc<dyn TokenCredential>>,
 }
 
 impl Credentials {
-    pub fn new(
-        identity: AppIdentity,
-        allowed_hosts: Vec<String>,
-        given: Option<Arc<dyn TokenCredential>>,
-    ) -> Self {
+    pub fn new(identities: Arc<Identities>, allowed_hosts: Vec<String>) -> Self {
         Self {
-            identity,
+            identities,
             allowed_hosts,
-            made: Mutex::default(),
-            given,
         }
-    }
-
-    /// The identity of the process itself, for services other than Azure SQL.
-    pub fn of_process(&self) -> Result<Arc<dyn TokenCredential>, CredentialError> {
-        self.credential(Kind::of_process(&self.identity, None))
     }
 
     /// What proves a login at `host`, whose certificate must bear the name `certificate_name`.
@@ -242,7 +111,8 @@ impl Credentials {
         host: &str,
         certificate_name: &str,
     ) -> Result<Proof, CredentialError> {
-        let own = &self.identity.client_id;
+        let identity = self.identities.identity();
+        let own = &identity.client_id;
         let kind = match authentication {
             Authentication::SqlPassword { user, password } => {
                 return Ok(Proof::Password {
@@ -251,7 +121,7 @@ impl Credentials {
                 });
             }
             Authentication::Default { client_id } => {
-                Kind::of_process(&self.identity, client_id.as_ref())
+                Kind::of_process(identity, client_id.as_ref())
             }
             Authentication::ManagedIdentity { client_id } => Kind::ManagedIdentity {
                 client_id: client_id.as_ref().or(own.as_ref()).cloned(),
@@ -260,8 +130,7 @@ impl Credentials {
                 client_id: client_id.as_ref().or(own.as_ref()).cloned(),
             },
             Authentication::ServicePrincipal { client_id, secret } => Kind::ServicePrincipal {
-                tenant_id: self
-                    .identity
+                tenant_id: identity
                     .tenant_id
                     .clone()
                     .ok_or(CredentialError::NoTenant)?,
@@ -272,7 +141,7 @@ impl Credentials {
         let Scope(scope) = Scope::of_host(host, &self.allowed_hosts)?;
         // Whoever bears the name of another host is another host.
         Scope::of_host(certificate_name, &self.allowed_hosts)?;
-        let credential = self.credential(kind)?;
+        let credential = self.identities.credential(kind)?;
         let scopes = [scope];
         let token = tokio::time::timeout(TOKEN_TIMEOUT, credential.get_token(&scopes, None))
             .await
@@ -280,23 +149,14 @@ impl Credentials {
             .map_err(CredentialError::NoToken)?;
         Ok(Proof::Token(token.token))
     }
-
-    fn credential(&self, kind: Kind) -> Result<Arc<dyn TokenCredential>, CredentialError> {
-        if let Some(given) = &self.given {
-            return Ok(given.clone());
-        }
-        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, credential)) = made.iter().find(|(known, _)| *known == kind) {
-            return Ok(credential.clone());
-        }
-        let credential = kind.clone().make().map_err(CredentialError::NoIdentity)?;
-        made.push((kind, credential.clone()));
-        Ok(credential)
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+    use azure_core::credentials::{AccessToken, TokenCredential, TokenRequestOptions};
+
+    use super::super::super::identity::AppIdentity;
     use super::super::testing::CountingCredential;
     use super::*;
 
@@ -351,39 +211,11 @@ mod tests {
         }
     }
 
-    fn identity(source: IdentitySource) -> AppIdentity {
-        AppIdentity {
-            source,
-            client_id: Some("own".to_owned()),
-            tenant_id: None,
-        }
-    }
-
-    #[test]
-    fn the_identity_of_the_process_depends_on_where_it_runs() {
-        let of = |source, client_id: Option<&str>| {
-            let client_id = client_id.map(str::to_owned);
-            Kind::of_process(&identity(source), client_id.as_ref())
-        };
-        assert_eq!(
-            of(IdentitySource::DeveloperTools, Some("named")),
-            Kind::DeveloperTools
-        );
-        for (client_id, expected) in [(None, "own"), (Some("named"), "named")] {
-            let expected = Some(expected.to_owned());
-            assert_eq!(
-                of(IdentitySource::ManagedIdentity, client_id),
-                Kind::ManagedIdentity {
-                    client_id: expected.clone()
-                }
-            );
-            assert_eq!(
-                of(IdentitySource::WorkloadIdentity, client_id),
-                Kind::WorkloadIdentity {
-                    client_id: expected
-                }
-            );
-        }
+    fn credentials(
+        identity: AppIdentity,
+        given: Option<Arc<dyn TokenCredential>>,
+    ) -> Credentials {
+        Credentials::new(Arc::new(Identities::new(identity, given)), vec![])
     }
 
     async fn proof_of(
@@ -397,7 +229,7 @@ mod tests {
     #[tokio::test]
     async fn a_password_needs_no_token() {
         let given = CountingCredential::new("marked", HOUR);
-        let credentials = Credentials::new(AppIdentity::default(), vec![], Some(given.clone()));
+        let credentials = credentials(AppIdentity::default(), Some(given.clone()));
         let authentication = Authentication::SqlPassword {
             user: "ada".to_owned(),
             password: "hush".into(),
@@ -422,7 +254,7 @@ mod tests {
             tenant_id: Some("team".to_owned()),
             ..AppIdentity::default()
         };
-        let credentials = Credentials::new(identity, vec![], Some(given.clone()));
+        let credentials = credentials(identity, Some(given.clone()));
         for authentication in [
             Authentication::Default { client_id: None },
             Authentication::ManagedIdentity { client_id: None },
@@ -441,48 +273,13 @@ mod tests {
 
     #[tokio::test]
     async fn an_application_needs_its_tenant() {
-        let credentials = Credentials::new(AppIdentity::default(), vec![], None);
+        let credentials = credentials(AppIdentity::default(), None);
         let authentication = Authentication::ServicePrincipal {
             client_id: "app".to_owned(),
             secret: "hush".into(),
         };
         let error = proof_of(&credentials, &authentication).await.unwrap_err();
         assert!(error.to_string().contains("AZURE_TENANT_ID"), "{error}");
-    }
-
-    #[test]
-    fn each_credential_is_made_once() {
-        let credentials = Credentials::new(AppIdentity::default(), vec![], None);
-        let application = |secret: &'static str| {
-            let kind = Kind::ServicePrincipal {
-                tenant_id: "team".to_owned(),
-                client_id: "app".to_owned(),
-                secret: secret.into(),
-            };
-            credentials.credential(kind).unwrap()
-        };
-        let first = application("hush");
-        assert!(Arc::ptr_eq(&first, &application("hush")));
-        assert!(!Arc::ptr_eq(&first, &application("hush-hush")));
-        assert!(!format!("{credentials:?}").contains("hush"));
-    }
-
-    #[tokio::test]
-    async fn a_tool_is_started_anew_only_when_its_token_is_about_to_end() {
-        for (lasts, starts) in [(HOUR, 1), (RENEWED_BEFORE_END, 3)] {
-            let tool = CountingCredential::new("marked", lasts);
-            let remembering = Remembering {
-                credential: tool.clone(),
-                tokens: tokio::sync::Mutex::default(),
-            };
-            for _ in 0..3 {
-                let token = remembering.get_token(&["a"], None).await.unwrap();
-                assert_eq!(token.token.secret(), "marked");
-            }
-            assert_eq!(tool.scopes().len(), starts);
-            remembering.get_token(&["b"], None).await.unwrap();
-            assert_eq!(tool.scopes().last().map(String::as_str), Some("b"));
-        }
     }
 
     #[derive(Debug)]
@@ -502,7 +299,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_token_that_does_not_come_is_not_waited_for_without_end() {
         let given = Arc::new(SilentCredential);
-        let credentials = Credentials::new(AppIdentity::default(), vec![], Some(given));
+        let credentials = credentials(AppIdentity::default(), Some(given));
         let authentication = Authentication::Default { client_id: None };
         let error = proof_of(&credentials, &authentication).await.unwrap_err();
         assert!(error.to_string().contains("within 30 s"), "{error}");

@@ -13,7 +13,7 @@ mod script_run;
 mod session;
 mod target;
 #[cfg(test)]
-mod testing;
+pub(super) mod testing;
 mod transcript;
 
 use std::sync::Arc;
@@ -27,7 +27,6 @@ use crate::script::EngineKind;
 pub use connect::{ConnectError, ConnectOptions, Connector, Connectors};
 pub use connection::SqlServerConnection;
 pub use connection_string::{ConnectionString, ConnectionStringError};
-pub use credentials::{AppIdentity, IdentitySource};
 use pool::Pools;
 pub use retry::RetryPolicy;
 pub use target::ConnectionVariables;

@@ -12,7 +12,7 @@ use azure_security_keyvault_secrets::SecretClient;
 use tokio::time::{Instant, timeout};
 
 use super::connection_string::{ConnectionString, ConnectionStringError};
-use super::credentials::{CredentialError, Credentials};
+use super::super::identity::{Identities, IdentityError};
 use crate::database::reference::ConnectionReference;
 
 /// How long a secret that was read is taken to be as it was.
@@ -94,7 +94,7 @@ pub enum TargetError {
     },
     /// There is no identity to read the secret with.
     #[error(transparent)]
-    Credential(#[from] CredentialError),
+    Identity(#[from] IdentityError),
 }
 
 impl TargetError {
@@ -161,7 +161,7 @@ pub(super) trait Vault: fmt::Debug + Send + Sync {
 
 /// Azure Key Vault, read with the identity of the process.
 #[derive(Debug)]
-pub(super) struct KeyVault(pub Arc<Credentials>);
+pub(super) struct KeyVault(pub Arc<Identities>);
 
 #[async_trait]
 impl Vault for KeyVault {

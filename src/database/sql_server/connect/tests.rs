@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use azure_core::credentials::Secret;
 
 use super::super::target::{SecretPlace, Vault};
+use super::super::super::identity::{AppIdentity, Identities};
 use super::super::testing::{Answer, Certificate, CountingCredential, ScriptedServer};
 use super::*;
 
@@ -73,7 +74,7 @@ fn by_token(host: &str) -> String {
 }
 
 fn connector(text: &str, world: &Arc<World>) -> Connector {
-    let connectors = Connectors::with(options(), None, world.clone());
+    let connectors = Connectors::with(options(), world.clone());
     connectors.to(ConnectionString::parse(text).unwrap())
 }
 
@@ -81,10 +82,14 @@ fn connector(text: &str, world: &Arc<World>) -> Connector {
 fn token_connector(
     text: &str,
     world: &Arc<World>,
-    options: ConnectOptions,
+    mut options: ConnectOptions,
 ) -> (Connector, Arc<CountingCredential>) {
     let credential = CountingCredential::new(TOKEN, Duration::from_secs(3600));
-    let connectors = Connectors::with(options, Some(credential.clone()), world.clone());
+    options.identities = Arc::new(Identities::new(
+        AppIdentity::default(),
+        Some(credential.clone()),
+    ));
+    let connectors = Connectors::with(options, world.clone());
     let connector = connectors.to(ConnectionString::parse(text).unwrap());
     (connector, credential)
 }
@@ -402,7 +407,7 @@ impl Vault for ChangingVault {
 }
 
 fn secret_connector(texts: &[String], world: &Arc<World>) -> Connector {
-    let shared = Connectors::with(options(), None, world.clone()).shared;
+    let shared = Connectors::with(options(), world.clone()).shared;
     let texts = texts.iter().cloned().map(Secret::new).collect();
     let secrets = Arc::new(Secrets::new(Arc::new(ChangingVault(Mutex::new(texts)))));
     let url = "keyvault:https://lpa.vault.azure.net/secrets/sql-dev";
@@ -455,7 +460,7 @@ async fn a_reference_leads_to_a_connector() {
             .collect(),
         ..options()
     };
-    let connectors = Connectors::with(options, None, world);
+    let connectors = Connectors::with(options, world);
     let reference = |text: &str| ConnectionReference::parse(text, &[]).unwrap();
     let connector = connectors.by(&reference("env:DBVC_CONN_SHOP")).unwrap();
     let connection = connector.connection_string().await.unwrap();
