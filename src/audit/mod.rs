@@ -13,4 +13,4 @@ pub use archive::{
 };
 pub use event::{Event, EventDraft, EventType};
 pub use outbox::{Delivery, DeliveryError, copy_of, deliver};
-pub use writer::{AppendError, Change, Head, append, from_row};
+pub use writer::{AppendError, Change, Head, append, from_row, to_row};

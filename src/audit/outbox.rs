@@ -175,13 +175,14 @@ async fn deliver_snapshots(
                 engine: header.engine,
                 object_counts,
                 size_bytes: header.size_bytes,
+                parts: header.parts,
                 covers: header.covers,
                 expires_at: header.expires_at,
             },
-            parts,
+            content: parts,
         };
         // Without its parts another instance has delivered it between the two reads.
-        if !snapshot.parts.is_empty() {
+        if !snapshot.content.is_empty() {
             archive.add_snapshot(&snapshot).await?;
         }
         connection

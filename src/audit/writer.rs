@@ -192,7 +192,7 @@ async fn read_head(
 }
 
 /// The row that holds an event.
-pub(super) fn to_row(event: &Event) -> EventRow {
+pub fn to_row(event: &Event) -> EventRow {
     EventRow {
         id: event.id.clone(),
         sequence: event.sequence,

@@ -2,6 +2,7 @@
 
 mod check;
 mod migrate;
+mod restore_registry;
 mod serve;
 
 use std::process::ExitCode;
@@ -10,7 +11,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::engine::EngineOptions;
+use crate::engine::{EngineError, EngineOptions};
 use crate::settings::Settings;
 
 /// Database version control for Azure SQL Database and Cosmos DB.
@@ -28,6 +29,7 @@ enum Command {
     Serve,
     Migrate(migrate::Arguments),
     Check(check::Arguments),
+    RestoreRegistry(restore_registry::Arguments),
 }
 
 /// Runs the command that the arguments of the process name, and says what the process ends with.
@@ -40,6 +42,7 @@ pub fn run() -> ExitCode {
         None | Some(Command::Serve) => serve::run(),
         Some(Command::Migrate(arguments)) => migrate::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::RestoreRegistry(arguments)) => restore_registry::run(&arguments),
     }
 }
 
@@ -67,8 +70,10 @@ fn engine_options(settings: &Settings) -> EngineOptions {
 
 /// How much the drivers may say at most, whatever `DBVC_LOG` asks for: their closer words hold what is in the database, and the
 /// headers of requests with tokens in them. What they fail at is told by dbvc itself.
-const DRIVERS: [&str; 10] = [
+const DRIVERS: [&str; 12] = [
     "azure_core=warn",
+    "azure_data_cosmos=off",
+    "azure_data_cosmos_driver=off",
     "azure_identity=warn",
     "azure_security_keyvault_secrets=warn",
     "h2=off",
@@ -86,4 +91,38 @@ fn without_data(filter: EnvFilter) -> EnvFilter {
         .iter()
         .filter_map(|directive| directive.parse().ok())
         .fold(filter, EnvFilter::add_directive)
+}
+
+/// The log of a command that a person runs. What a person should know is told by the command itself, so that without
+/// `DBVC_LOG` only errors are logged.
+fn log_to_stderr(settings: &Settings) {
+    let filter = match std::env::var_os("DBVC_LOG") {
+        Some(_) => settings.log.clone(),
+        None => EnvFilter::new("error"),
+    };
+    // It fails only where a log was set up before, and then that one is used.
+    let _ = tracing_subscriber::fmt()
+        .with_env_filter(without_data(filter))
+        .with_writer(std::io::stderr)
+        .try_init();
+}
+
+/// The name of the user that is logged in.
+fn user() -> String {
+    ["USER", "USERNAME", "LOGNAME"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()))
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// An error with what caused it: who runs the command has the connection string, and is told why it leads nowhere.
+fn with_causes(error: &EngineError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text.push_str(": ");
+        text.push_str(&next.to_string());
+        cause = next.source();
+    }
+    text
 }

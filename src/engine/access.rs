@@ -7,7 +7,7 @@ use crate::audit::{self, AppendError, Change, EventDraft, EventType};
 use crate::database::{
     Access, Connection, Database, DatabaseError, SHORT_WAIT, ScriptEnd, ScriptMode, Unobserved, ask,
 };
-use crate::registry::definition::{self, OWN_VERSIONS};
+use crate::registry::definition::{self, OWN_VERSIONS, OwnVersion};
 use crate::registry::executions::{Direction, Execution, ExecutionStatus};
 use crate::registry::inventory::{self, InventoryRow};
 use crate::registry::lock::LockRow;
@@ -39,6 +39,11 @@ impl Managed {
 
     pub fn engine(&self) -> EngineKind {
         self.row.engine
+    }
+
+    /// Whether dbvc's own tables are in this database; the records of others are in the home database.
+    pub fn has_own_tables(&self) -> bool {
+        self.engine() != EngineKind::Cosmos
     }
 
     /// The engine's word for what the driver said about this database.
@@ -117,7 +122,10 @@ pub(super) fn last_holder(lock: &LockRow) -> Option<LockHolder> {
 }
 
 /// The name under which instances that make a registry keep each other off.
-const MAKING_REGISTRY: &str = "dbvc:registry";
+/// How long the first write to a database waits for the archive's word on whether it really is the first.
+const BEGINNING_PATIENCE: Duration = Duration::from_secs(3);
+
+pub(super) const MAKING_REGISTRY: &str = "dbvc:registry";
 
 /// The name under which the connection of a run keeps off others that would run scripts on a database.
 fn run_session(id: &DatabaseId) -> String {
@@ -268,6 +276,7 @@ impl Engine {
             .await
             .map_err(|error| managed.problem(error))?;
         if found.as_ref().is_none_or(|state| state.lock.is_none()) {
+            self.refuse_second_beginning(managed).await?;
             connection
                 .exclude_others(MAKING_REGISTRY, SHORT_WAIT)
                 .await
@@ -297,6 +306,24 @@ impl Engine {
             });
         }
         Ok(Writing { connection, state })
+    }
+
+    /// Refuses to begin a chain that was begun before: the registry was lost, and writing on would make two trails of one
+    /// database. When the archive does not answer in time nobody can tell, and nothing is held up.
+    async fn refuse_second_beginning(&self, managed: &Managed) -> Result<(), EngineError> {
+        let first = self.archive().chain(managed.id(), 0, 1);
+        match tokio::time::timeout(BEGINNING_PATIENCE, first).await {
+            Ok(Ok(links)) if links.is_empty() => Ok(()),
+            Ok(Ok(_)) => Err(EngineError::RegistryLost(managed.id().clone())),
+            Ok(Err(error)) => {
+                tracing::warn!(database = %managed.id(), %error, "nobody knows whether its registry was lost");
+                Ok(())
+            }
+            Err(_) => {
+                tracing::warn!(database = %managed.id(), "nobody knows whether its registry was lost: the archive does not answer");
+                Ok(())
+            }
+        }
     }
 
     /// Waits until no session runs scripts on the database any more, and keeps others from doing so as long as this connection
@@ -356,6 +383,29 @@ impl Engine {
         connection: &mut dyn Connection,
         managed: &Managed,
     ) -> Result<(), EngineError> {
+        let made = self.make_tables(connection, managed).await?;
+        let mut rows = vec![events::add_head(managed.id()), lock::add(managed.id())];
+        if made && managed.is_home {
+            rows.push(managed.row.insert(Timestamp::now()));
+        }
+        connection
+            .exchange(&rows)
+            .await
+            .map_err(|error| managed.problem(error))?;
+        if made {
+            for own in OWN_VERSIONS {
+                self.record_own_version(connection, managed, own).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes dbvc's own tables where they are missing; says whether they were.
+    pub(super) async fn make_tables(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+    ) -> Result<bool, EngineError> {
         // Not by reading the state: a missing table would end the transaction on SQL Server.
         let answer = ask(connection, definition::present())
             .await
@@ -372,15 +422,7 @@ impl Engine {
                     .await?;
             }
         }
-        let rows = [events::add_head(managed.id()), lock::add(managed.id())];
-        connection
-            .exchange(&rows)
-            .await
-            .map_err(|error| managed.problem(error))?;
-        if !present {
-            self.record_own_versions(connection, managed).await?;
-        }
-        Ok(())
+        Ok(!present)
     }
 
     async fn run_own_script(
@@ -417,10 +459,12 @@ impl Engine {
         }
     }
 
-    async fn record_own_versions(
+    /// Records that one of dbvc's own versions was just applied.
+    pub(super) async fn record_own_version(
         &self,
         connection: &mut dyn Connection,
         managed: &Managed,
+        own: &OwnVersion,
     ) -> Result<(), EngineError> {
         let caller = Caller {
             executor: "dbvc".to_owned(),
@@ -432,81 +476,74 @@ impl Engine {
                 message,
             })
         };
-        if managed.is_home {
-            let added = connection
-                .exchange(&[managed.row.insert(Timestamp::now())])
-                .await;
-            added.map_err(|error| managed.problem(error))?;
-        }
-        for own in OWN_VERSIONS {
-            let version =
-                Version::parse(own.version).map_err(|error| internal(error.to_string()))?;
-            let name =
-                MigrationName::from_file(own.name).map_err(|error| internal(error.to_string()))?;
-            let id = MigrationId::versioned(&version, &name);
-            let now = Timestamp::now();
-            let mut definition = Definition::new(
-                id.clone(),
-                Some(version),
-                &name,
-                &caller.executor,
-                own.script(managed.engine()).to_owned(),
-                None,
+        let version = Version::parse(own.version).map_err(|error| internal(error.to_string()))?;
+        let name =
+            MigrationName::from_file(own.name).map_err(|error| internal(error.to_string()))?;
+        let id = MigrationId::versioned(&version, &name);
+        let now = Timestamp::now();
+        let mut definition = Definition::new(
+            id.clone(),
+            Some(version),
+            &name,
+            &caller.executor,
+            own.script(managed.engine()).to_owned(),
+            None,
+        );
+        definition.description = Some("dbvc's own tables".to_owned());
+        let execution = Execution {
+            execution_id: new_id(),
+            migration_id: id.clone(),
+            run_id: None,
+            ordinal: 0,
+            direction: Direction::Up,
+            status: ExecutionStatus::Applied,
+            transactional: true,
+            checksum: definition.up_checksum,
+            executor: caller.executor.clone(),
+            started_at: now,
+            finished_at: Some(now),
+            duration_ms: Some(0),
+            batches: Vec::new(),
+            errors: Vec::new(),
+            note: None,
+            resolved_as: None,
+        };
+        let mut change = Change::of(managed.id());
+        change.records = vec![
+            definition.insert(managed.id()),
+            execution.insert(managed.id(), None, &self.options().environment),
+        ];
+        let status = StatusChange {
+            migration_id: &id,
+            status: AppliedStatus::Applied,
+            checksum: definition.up_checksum,
+            execution_id: &execution.execution_id,
+            executor: &caller.executor,
+            at: now,
+            duration_ms: 0,
+        };
+        change.either = vec![status.statements(managed.id())];
+        for kind in [
+            EventType::Registered,
+            EventType::Started,
+            EventType::Completed,
+        ] {
+            let mut draft = self.draft(
+                kind,
+                &caller,
+                serde_json::json!({ "checksum": definition.up_checksum }),
             );
-            definition.description = Some("dbvc's own tables".to_owned());
-            let execution = Execution {
-                execution_id: new_id(),
-                migration_id: id.clone(),
-                run_id: None,
-                ordinal: 0,
-                direction: Direction::Up,
-                status: ExecutionStatus::Applied,
-                transactional: true,
-                checksum: definition.up_checksum,
-                executor: caller.executor.clone(),
-                started_at: now,
-                finished_at: Some(now),
-                duration_ms: Some(0),
-                batches: Vec::new(),
-                errors: Vec::new(),
-                note: None,
-                resolved_as: None,
-            };
-            let mut change = Change::of(managed.id());
-            change.records = vec![
-                definition.insert(managed.id()),
-                execution.insert(managed.id(), None, &self.options().environment),
-            ];
-            let status = StatusChange {
-                migration_id: &id,
-                status: AppliedStatus::Applied,
-                checksum: definition.up_checksum,
-                execution_id: &execution.execution_id,
-                executor: &caller.executor,
-                at: now,
-                duration_ms: 0,
-            };
-            change.either = vec![status.statements(managed.id())];
-            for kind in [
-                EventType::Registered,
-                EventType::Started,
-                EventType::Completed,
-            ] {
-                let mut draft = self.draft(
-                    kind,
-                    &caller,
-                    serde_json::json!({ "checksum": definition.up_checksum }),
-                );
-                draft.migration_id = Some(id.clone());
-                if kind != EventType::Registered {
-                    draft.execution_id = Some(execution.execution_id.clone());
-                }
-                change.events.push(draft);
+            // The moment on record, so that the trail alone could restore it.
+            draft.at = now;
+            draft.migration_id = Some(id.clone());
+            if kind != EventType::Registered {
+                draft.execution_id = Some(execution.execution_id.clone());
             }
-            audit::append(connection, change, None)
-                .await
-                .map_err(|error| managed.append_problem(error))?;
+            change.events.push(draft);
         }
+        audit::append(connection, change, None)
+            .await
+            .map_err(|error| managed.append_problem(error))?;
         Ok(())
     }
 

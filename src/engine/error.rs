@@ -195,6 +195,22 @@ pub enum EngineError {
         /// The newest of dbvc's own versions found there.
         found: String,
     },
+    /// The database has no registry any more, and the archive has its trail.
+    #[error(
+        "{0} has no registry, but the archive has its trail: it was lost, or the database was made anew; restore it by `dbvc restore-registry`, which says how for either"
+    )]
+    RegistryLost(DatabaseId),
+    /// What the archive has of a database is not whole.
+    #[error(
+        "what the archive has of {database} is not whole: {}; find out why first, then restore what is there by --accept-damage",
+        faults.join("; ")
+    )]
+    ArchiveDamaged {
+        /// The database.
+        database: DatabaseId,
+        /// What is wrong.
+        faults: Vec<String>,
+    },
     /// The archive cannot be used now.
     #[error("the archive of events and snapshots cannot be used at the moment; try again later")]
     Archive(#[from] ArchiveError),
@@ -299,6 +315,7 @@ impl EngineError {
             | Self::Archive(_)
             | Self::SnapshotDamaged { .. } => "unavailable",
             Self::RegistryNewer { .. } => "registry-newer",
+            Self::RegistryLost(_) | Self::ArchiveDamaged { .. } => "registry-lost",
             Self::MigrationFailed(_) => "migration-failed",
             Self::InRun { problem, .. } => problem.code(),
         }

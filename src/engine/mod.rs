@@ -21,6 +21,7 @@ mod pulse;
 mod reach;
 mod recovery;
 mod request;
+mod restore;
 mod run;
 mod run_result;
 mod script_execution;

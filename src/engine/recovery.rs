@@ -337,16 +337,16 @@ impl Engine {
     }
 
     fn interrupted(&self, caller: &Caller, execution: &Execution, note: &str) -> audit::EventDraft {
-        let mut draft = self.draft(
-            EventType::Interrupted,
-            caller,
-            serde_json::json!({
-                "direction": execution.direction.as_str(),
-                "checksum": execution.checksum,
-                "halfApplied": execution.status == ExecutionStatus::HalfApplied,
-                "note": note,
-            }),
-        );
+        let mut data = serde_json::json!({
+            "direction": execution.direction.as_str(),
+            "checksum": execution.checksum,
+            "halfApplied": execution.status == ExecutionStatus::HalfApplied,
+            "note": note,
+        });
+        if !execution.transactional {
+            data["transactional"] = false.into();
+        }
+        let mut draft = self.draft(EventType::Interrupted, caller, data);
         draft.migration_id = Some(execution.migration_id.clone());
         draft.run_id.clone_from(&execution.run_id);
         draft.execution_id = Some(execution.execution_id.clone());

@@ -185,6 +185,17 @@ pub struct VerifyRequest {
     pub resolve: Option<Resolution>,
 }
 
+/// Which registries to restore from the archive.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RestoreRequest {
+    /// Only that of this database; none is every lost one of the environment.
+    pub database_id: Option<DatabaseId>,
+    /// Restore what is there although the archive is not whole. Defaults to refusing.
+    pub accept_damage: bool,
+    /// The database itself is a new and empty one: its migrations are pending again. Defaults to what the trail tells.
+    pub made_anew: bool,
+}
+
 /// A person's word on a half-applied script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resolution {

@@ -383,7 +383,7 @@ impl Engine {
                 .ok_or_else(|| {
                     damaged("neither registry nor archive has its content".to_owned())
                 })?;
-            text = archived.parts.concat();
+            text = archived.content.concat();
         }
         if Checksum::of_text(&text).to_string() != row.content_hash {
             return Err(damaged(

@@ -660,3 +660,36 @@ pub struct TrailHealth {
     /// Events that the archive does not have yet; null when that cannot be read.
     pub undelivered: Option<u64>,
 }
+
+/// What became of restoring a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restoration {
+    /// The database.
+    pub database_id: DatabaseId,
+    /// What became of it.
+    pub outcome: RestorationOutcome,
+}
+
+/// What became of restoring a registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RestorationOutcome {
+    /// It is there, and nothing was touched.
+    Present,
+    /// The archive has nothing of the database.
+    NothingArchived,
+    /// It was restored.
+    Restored {
+        /// Events of the trail.
+        events: usize,
+        /// Migrations, dbvc's own not counted.
+        definitions: usize,
+        /// How many of them are applied.
+        applied: usize,
+        /// Headers of snapshots.
+        snapshots: usize,
+        /// Migrations of which the trail cannot tell whether they are applied: a person decides.
+        half_applied: Vec<MigrationId>,
+        /// What is not as it was, because the archive is not whole.
+        faults: Vec<String>,
+    },
+}

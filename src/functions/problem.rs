@@ -118,6 +118,7 @@ codes! {
     NotTransactional => "not-transactional", Conflict, "A script cannot run in a transaction";
     Protected => "protected", Conflict, "The migration is protected";
     Drifted => "drifted", Conflict, "The database was changed by hand";
+    RegistryLost => "registry-lost", Conflict, "The registry was lost";
     TooLarge => "too-large", PayloadTooLarge, "The body is too large";
     UnsupportedMediaType => "unsupported-media-type", UnsupportedMediaType, "The body is not JSON";
     MigrationFailed => "migration-failed", UnprocessableContent, "A script failed";
@@ -463,6 +464,7 @@ mod tests {
             EngineError::HalfApplied(vec![id()]),
             EngineError::Drifted { changes: 1 },
             EngineError::ConfirmationRequired(id()),
+            EngineError::RegistryLost(orders()),
             EngineError::RegistryNewer {
                 database: orders(),
                 found: "100.9".to_owned(),

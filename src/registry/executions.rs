@@ -169,6 +169,36 @@ impl Execution {
         ])
     }
 
+    /// Adds the attempt as the trail tells of it, with its ordinal.
+    pub fn restore(
+        &self,
+        database_id: &DatabaseId,
+        principal: Option<&str>,
+        environment: &str,
+    ) -> Statement {
+        sql::EXECUTION_RESTORE.bind([
+            self.execution_id.as_str().into(),
+            database_id.as_str().into(),
+            self.migration_id.as_str().into(),
+            self.run_id.as_deref().into(),
+            self.ordinal.into(),
+            self.direction.as_str().into(),
+            self.status.as_str().into(),
+            self.transactional.into(),
+            self.checksum.to_string().into(),
+            self.executor.as_str().into(),
+            principal.into(),
+            environment.into(),
+            self.started_at.into(),
+            self.finished_at.into(),
+            millis(self.duration_ms).into(),
+            json(&self.batches).into(),
+            json(&self.errors).into(),
+            self.note.as_deref().into(),
+            self.resolved_as.as_deref().into(),
+        ])
+    }
+
     /// Ends a running attempt with what this one says.
     pub fn end(&self) -> Statement {
         sql::EXECUTION_END.bind([

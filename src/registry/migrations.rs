@@ -234,6 +234,28 @@ impl Definition {
         ])
     }
 
+    /// Adds it as it was archived, with its revision.
+    pub fn restore(&self, database_id: &DatabaseId) -> Statement {
+        sql::MIGRATION_RESTORE.bind([
+            database_id.as_str().into(),
+            self.migration_id.as_str().into(),
+            self.version.as_ref().map(Version::as_written).into(),
+            // A withdrawn one gives its version free; the index knows.
+            self.version.as_ref().map(Version::key).into(),
+            self.name.as_str().into(),
+            self.description.as_deref().into(),
+            self.author.as_str().into(),
+            self.file_name.as_deref().into(),
+            self.up_script.as_str().into(),
+            self.up_checksum.to_string().into(),
+            self.down_script.as_deref().into(),
+            self.down_checksum.as_ref().map(ToString::to_string).into(),
+            self.created_at.into(),
+            self.withdrawn_at.into(),
+            i64::try_from(self.revision).unwrap_or(i64::MAX).into(),
+        ])
+    }
+
     /// Puts this text in place of the registered one, and takes a withdrawn migration up again.
     pub fn replace(&self, database_id: &DatabaseId, now: Timestamp) -> Statement {
         sql::MIGRATION_REPLACE.bind([

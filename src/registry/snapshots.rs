@@ -62,6 +62,29 @@ impl SnapshotRow {
     }
 }
 
+impl SnapshotRow {
+    /// Adds the header of a snapshot that the archive has, with what it covers.
+    pub fn restore(&self) -> Statement {
+        sql::SNAPSHOT_RESTORE.bind([
+            self.snapshot_id.as_str().into(),
+            self.database_id.as_str().into(),
+            self.kind.as_str().into(),
+            self.captured_at.into(),
+            self.captured_by.as_str().into(),
+            self.run_id.as_deref().into(),
+            self.engine.as_str().into(),
+            self.schema_hash.as_str().into(),
+            self.content_hash.as_str().into(),
+            self.object_counts.as_str().into(),
+            i64::try_from(self.size_bytes).unwrap_or(i64::MAX).into(),
+            i64::try_from(self.parts).unwrap_or(i64::MAX).into(),
+            self.expires_at.into(),
+            self.covers.into(),
+            self.archived_at.into(),
+        ])
+    }
+}
+
 /// Stages a part until the archive has it.
 pub fn stage_part(snapshot_id: &str, part: u32, content: &str) -> Statement {
     sql::SNAPSHOT_PART_INSERT.bind([snapshot_id.into(), part.into(), content.into()])

@@ -53,6 +53,10 @@ statements! {
     MIGRATION_REPLACE = "UPDATE migration_registry SET version = @P3, version_key = @P4, description = @P5, author = @P6, \
         file_name = @P7, up_script = @P8, up_checksum = @P9, down_script = @P10, down_checksum = @P11, \
         updated_at = @P12, withdrawn_at = NULL, revision = revision + 1 WHERE database_id = @P1 AND migration_id = @P2";
+    MIGRATION_RESTORE = "INSERT INTO migration_registry (database_id, migration_id, version, version_key, name, \
+        description, author, file_name, up_script, up_checksum, down_script, down_checksum, created_at, updated_at, \
+        withdrawn_at, revision, archived_revision) \
+        VALUES (@P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11, @P12, @P13, @P13, @P14, @P15, @P15)";
     MIGRATION_WITHDRAW = "UPDATE migration_registry SET withdrawn_at = @P3, updated_at = @P3, revision = revision + 1 \
         WHERE database_id = @P1 AND migration_id = @P2 AND withdrawn_at IS NULL";
 
@@ -72,6 +76,10 @@ statements! {
         duration_ms, batches, errors, note) \
         SELECT @P1, @P2, @P3, @P4, h.sequence + 1, @P5, @P6, @P7, @P8, @P9, @P10, @P11, @P12, @P13, @P14, @P15, @P16, @P17 \
         FROM trail_heads h WHERE h.database_id = @P2";
+    EXECUTION_RESTORE = "INSERT INTO migration_execution_history (execution_id, database_id, migration_id, run_id, ordinal, \
+        direction, status, transactional, checksum, executor, principal, environment, started_at, finished_at, \
+        duration_ms, batches, errors, note, resolved_as) \
+        VALUES (@P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11, @P12, @P13, @P14, @P15, @P16, @P17, @P18, @P19)";
     EXECUTION_END = "UPDATE migration_execution_history SET status = @P2, finished_at = @P3, duration_ms = @P4, \
         batches = @P5, errors = @P6, note = @P7 WHERE execution_id = @P1 AND status = 'running'";
     EXECUTION_RESOLVE = "UPDATE migration_execution_history SET status = @P2, resolved_as = @P3 \
@@ -116,6 +124,9 @@ statements! {
         engine, schema_hash, content_hash, object_counts, size_bytes, parts, expires_at, covers) \
         SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11, @P12, @P13, h.sequence FROM trail_heads h \
         WHERE h.database_id = @P2";
+    SNAPSHOT_RESTORE = "INSERT INTO schema_snapshots (snapshot_id, database_id, type, captured_at, captured_by, run_id, \
+        engine, schema_hash, content_hash, object_counts, size_bytes, parts, expires_at, covers, archived_at) \
+        VALUES (@P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11, @P12, @P13, @P14, @P15)";
     SNAPSHOT_PART_INSERT = "INSERT INTO schema_snapshot_parts (snapshot_id, part, content) VALUES (@P1, @P2, @P3)";
     SNAPSHOT_NEWEST = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, content_hash, \
         object_counts, size_bytes, parts, covers, archived_at, engine, expires_at FROM schema_snapshots WHERE database_id = @P1 \

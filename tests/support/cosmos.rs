@@ -117,7 +117,10 @@ async fn answer(
     }
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| IsDown)?.to_bytes();
-    let host = parts.headers.get("host").and_then(|host| host.to_str().ok());
+    let host = parts
+        .headers
+        .get("host")
+        .and_then(|host| host.to_str().ok());
     let url = format!("http://{}{}", host.unwrap_or_default(), parts.uri);
     let method = match parts.method.as_str() {
         "GET" => Method::Get,
@@ -129,7 +132,9 @@ async fn answer(
     };
     let is_query = parts.headers.contains_key("x-ms-documentdb-isquery")
         || parts.headers.contains_key("x-ms-documentdb-query")
-        || parts.headers.contains_key("x-ms-cosmos-is-query-plan-request");
+        || parts
+            .headers
+            .contains_key("x-ms-cosmos-is-query-plan-request");
     if method != Method::Get && !is_query {
         let write = format!("{} {}", parts.method, parts.uri.path());
         state.writes.lock().expect("no panic").push(write);

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use clap::Args;
 use tokio::runtime;
-use tracing_subscriber::EnvFilter;
 
 use crate::engine::{
     Caller, Creation, DatabaseView, DryRun, Engine, EngineError, InlineMigration, Naming,
@@ -20,7 +19,7 @@ use crate::settings::{Settings, SettingsError};
 use display::Display;
 use folder::{FolderError, ScriptFile};
 
-use super::{engine_options, without_data};
+use super::{engine_options, log_to_stderr, user, with_causes};
 
 /// How often a run's progress is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -74,18 +73,6 @@ enum MigrateError {
     Told,
 }
 
-/// An error with what caused it: who runs the command has the connection string, and is told why it leads nowhere.
-fn with_causes(error: &EngineError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
-        cause = next.source();
-    }
-    text
-}
-
 /// Ends with 0 when everything is applied and verified, with 1 otherwise.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match migrate(arguments) {
@@ -99,16 +86,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 fn migrate(arguments: &Arguments) -> Result<(), MigrateError> {
     let settings = Settings::read(std::env::vars_os())?;
-    let filter = match std::env::var_os("DBVC_LOG") {
-        Some(_) => settings.log.clone(),
-        // What a person should know is told by the command itself.
-        None => EnvFilter::new("error"),
-    };
-    // It fails only where a log was set up before, and then that one is used.
-    let _ = tracing_subscriber::fmt()
-        .with_env_filter(without_data(filter))
-        .with_writer(std::io::stderr)
-        .try_init();
+    log_to_stderr(&settings);
     let version = |argument: &'static str, text: &Option<String>| {
         text.as_deref()
             .map(Version::parse)
@@ -145,14 +123,6 @@ fn migrate(arguments: &Arguments) -> Result<(), MigrateError> {
     let outcome = runtime.block_on(work.all(only));
     runtime.shutdown_background();
     outcome
-}
-
-/// The name of the user that is logged in.
-fn user() -> String {
-    ["USER", "USERNAME", "LOGNAME"]
-        .into_iter()
-        .find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()))
-        .unwrap_or_else(|| "unknown".to_owned())
 }
 
 struct Migrate {

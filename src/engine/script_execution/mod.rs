@@ -191,6 +191,9 @@ impl Setting<'_> {
             data["halfApplied"] = (attempt.status == ExecutionStatus::HalfApplied).into();
             data["errors"] = serde_json::json!(attempt.errors);
         }
+        if !attempt.transactional {
+            data["transactional"] = false.into();
+        }
         if let Some(note) = &attempt.note {
             data["note"] = note.as_str().into();
         }

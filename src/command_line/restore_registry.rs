@@ -1,0 +1,110 @@
+//! `dbvc restore-registry`: restores a lost registry from the archive, and tells what it restored.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use tokio::runtime;
+
+use crate::engine::{Caller, Engine, EngineError, Restoration, RestorationOutcome, RestoreRequest};
+use crate::script::DatabaseId;
+use crate::settings::{Settings, SettingsError};
+
+use super::{engine_options, log_to_stderr, user, with_causes};
+
+/// Restore a lost registry from the archive: scripts from their copies, executions and states from the trail.
+///
+/// A registry that is there is left alone. Lost for good are the progress and messages of single batches, the list of runs,
+/// and whatever had not been delivered to the archive.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Only that of this database; by default every lost one of the environment, the home database first
+    #[arg(long, value_name = "ID")]
+    database: Option<String>,
+    /// The database itself was made anew and is empty: restore scripts and trail, and take every migration as pending
+    #[arg(long)]
+    made_anew: bool,
+    /// Restore what is there although the archive is not whole; what is wrong is told, and kept in the trail
+    #[arg(long)]
+    accept_damage: bool,
+    /// Who does this, for the records; by default the name of the user that is logged in
+    #[arg(long, value_name = "NAME")]
+    executor: Option<String>,
+}
+
+/// Why nothing was restored, or not everything.
+#[derive(Debug, thiserror::Error)]
+enum RestoreError {
+    #[error(transparent)]
+    Settings(#[from] SettingsError),
+    #[error("cannot start: {0}")]
+    System(#[from] std::io::Error),
+    #[error("--database {0}")]
+    Database(String),
+    #[error("{}", with_causes(.0))]
+    Engine(#[from] EngineError),
+}
+
+/// Ends with 0 when every registry that was lost is there again, with 1 otherwise.
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    match restore(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("dbvc: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn restore(arguments: &Arguments) -> Result<(), RestoreError> {
+    let settings = Settings::read(std::env::vars_os())?;
+    log_to_stderr(&settings);
+    let request = RestoreRequest {
+        database_id: arguments
+            .database
+            .as_deref()
+            .map(DatabaseId::parse)
+            .transpose()
+            .map_err(|error| RestoreError::Database(error.to_string()))?,
+        accept_damage: arguments.accept_damage,
+        made_anew: arguments.made_anew,
+    };
+    let caller = Caller {
+        executor: arguments.executor.clone().unwrap_or_else(user),
+        principal: None,
+    };
+    let engine = Engine::open(engine_options(&settings));
+    let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+    let restored = runtime.block_on(engine.restore_registry(&caller, &request));
+    runtime.shutdown_background();
+    for restoration in restored? {
+        println!("{}", told(&restoration));
+    }
+    Ok(())
+}
+
+fn told(restoration: &Restoration) -> String {
+    let id = &restoration.database_id;
+    match &restoration.outcome {
+        RestorationOutcome::Present => format!("{id}: its registry is there; nothing was touched"),
+        RestorationOutcome::NothingArchived => format!("{id}: the archive has nothing of it"),
+        RestorationOutcome::Restored {
+            events,
+            definitions,
+            applied,
+            snapshots,
+            half_applied,
+            faults,
+        } => {
+            let mut lines = vec![format!(
+                "{id}: restored {definitions} migrations, {applied} of them applied, {events} events and {snapshots} snapshots"
+            )];
+            lines.extend(half_applied.iter().map(|migration| {
+                format!(
+                    "  {migration}: the trail cannot tell how far it came; look at the database, then say so by POST integrity/verify with resolve"
+                )
+            }));
+            lines.extend(faults.iter().map(|fault| format!("  not whole: {fault}")));
+            lines.join("\n")
+        }
+    }
+}

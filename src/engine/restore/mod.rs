@@ -1,0 +1,454 @@
+//! Restoring a lost registry from the archive: definitions from their copies, everything else from the trail.
+//!
+//! It is one transaction, so that a restoration that is cut off leaves nothing. It goes on with the old chain, and tells the
+//! trail of itself.
+
+mod replay;
+
+use serde_json::json;
+
+use crate::audit::chain::{ChainCheck, Link};
+use crate::audit::{
+    self, Archive, ArchivedMigration, Change, Event, EventType, SnapshotHeader, to_row,
+};
+use crate::database::{Access, Connection, DatabaseError, SHORT_WAIT, Statement, ask};
+use crate::registry::inventory::InventoryRow;
+use crate::registry::migrations::{AppliedStatus, Definition, StatusChange};
+use crate::registry::snapshots::SnapshotRow;
+use crate::registry::{definition, events, lock};
+use crate::script::{Checksum, DatabaseId, MigrationId, Version};
+use crate::time::Timestamp;
+
+use super::Engine;
+use super::access::{MAKING_REGISTRY, Managed};
+use super::error::EngineError;
+use super::request::{Caller, RestoreRequest};
+use super::view::{Restoration, RestorationOutcome};
+use replay::Replay;
+
+/// How many events are read at once.
+const AT_ONCE: u32 = 500;
+
+/// How many statements are sent at once; a definition may have megabytes.
+const STATEMENTS_AT_ONCE: usize = 50;
+
+/// What the archive has of a database.
+struct Archived {
+    events: Vec<Event>,
+    definitions: Vec<Definition>,
+    snapshots: Vec<SnapshotHeader>,
+    /// What is wrong with it.
+    faults: Vec<String>,
+}
+
+impl Archived {
+    fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.definitions.is_empty() && self.faults.is_empty()
+    }
+
+    async fn read(archive: &dyn Archive, id: &DatabaseId) -> Result<Self, EngineError> {
+        let mut check = ChainCheck::default();
+        let mut events = Vec::new();
+        let mut faults = Vec::new();
+        let mut after = 0;
+        loop {
+            let links = archive.chain(id, after, AT_ONCE).await?;
+            let Some(last) = links.last().map(|link| link.sequence) else {
+                break;
+            };
+            // Of one number there may be several, and not all on one page: a full page's last number is read again.
+            let is_last = links.len() < AT_ONCE as usize;
+            let upto = if is_last || last <= after + 1 {
+                last
+            } else {
+                last - 1
+            };
+            for link in links.into_iter().filter(|link| link.sequence <= upto) {
+                check.push(&link);
+                take(link, &mut events, &mut faults);
+            }
+            after = upto;
+            if is_last {
+                break;
+            }
+        }
+        faults.extend(check.finish(None).iter().map(ToString::to_string));
+        let mut definitions = Vec::new();
+        for copy in archive.migrations(id).await? {
+            let copy_id = copy.migration_id.clone();
+            match definition_of(copy) {
+                Some(definition) if definition.is_intact() => definitions.push(definition),
+                Some(definition) => {
+                    faults.push(format!(
+                        "the copy of {copy_id} does not have the checksums that it names"
+                    ));
+                    definitions.push(definition);
+                }
+                None => faults.push(format!("the copy of {copy_id} cannot be read")),
+            }
+        }
+        Ok(Self {
+            events,
+            definitions,
+            snapshots: archive.snapshot_headers(id).await?,
+            faults,
+        })
+    }
+}
+
+/// Takes an event of the chain, if it is the first of its number.
+fn take(link: Link, events: &mut Vec<Event>, faults: &mut Vec<String>) {
+    let newest = events.last().map_or(0, |event: &Event| event.sequence);
+    match link.event {
+        Some(event) if event.sequence == link.sequence && event.sequence > newest => {
+            events.push(event);
+        }
+        Some(_) if link.sequence == newest => {
+            faults.push(format!("there are several events {newest}"));
+        }
+        // The check of the chain has told of it.
+        _ => {}
+    }
+}
+
+fn definition_of(copy: ArchivedMigration) -> Option<Definition> {
+    Some(Definition {
+        migration_id: copy.migration_id.parse().ok()?,
+        version: match copy.version {
+            None => None,
+            Some(text) => Some(Version::parse(&text).ok()?),
+        },
+        name: copy.name,
+        description: copy.description,
+        author: copy.author,
+        file_name: copy.file_name,
+        up_script: copy.up_script,
+        up_checksum: copy.up_checksum.parse().ok()?,
+        down_script: copy.down_script,
+        down_checksum: match copy.down_checksum {
+            None => None,
+            Some(text) => Some(text.parse::<Checksum>().ok()?),
+        },
+        created_at: copy.created_at,
+        withdrawn_at: copy.withdrawn_at,
+        revision: copy.revision,
+    })
+}
+
+fn snapshot_row(header: SnapshotHeader) -> SnapshotRow {
+    SnapshotRow {
+        snapshot_id: header.snapshot_id,
+        database_id: header.database_id,
+        kind: header.kind,
+        captured_at: header.captured_at,
+        captured_by: header.captured_by,
+        run_id: header.run_id,
+        schema_hash: header.schema_hash,
+        content_hash: header.content_hash,
+        object_counts: header.object_counts.to_string(),
+        size_bytes: header.size_bytes,
+        parts: header.parts,
+        covers: header.covers,
+        archived_at: Some(Timestamp::now()),
+        engine: header.engine,
+        expires_at: header.expires_at,
+    }
+}
+
+impl Engine {
+    /// Restores the registry of one database, or of every database of the environment whose registry is lost, the home
+    /// database first. One whose registry is there is left alone.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError::Archive`] when the archive cannot be read, [`EngineError::ArchiveDamaged`] when what it has is not
+    /// whole and the request does not accept that. What was restored before stays.
+    pub async fn restore_registry(
+        &self,
+        caller: &Caller,
+        request: &RestoreRequest,
+    ) -> Result<Vec<Restoration>, EngineError> {
+        let home = self.home();
+        let mut done = Vec::new();
+        if request
+            .database_id
+            .as_ref()
+            .is_none_or(|id| id == home.id())
+        {
+            done.push(self.restore(caller, &home, request).await?);
+        }
+        // Only now: the inventory may have been restored just before.
+        for row in self.rows_of_environment().await? {
+            let is_meant = match &request.database_id {
+                None => row.database_id != *home.id(),
+                Some(id) => row.database_id == *id && id != home.id(),
+            };
+            if is_meant {
+                let managed = self.reach(row)?;
+                done.push(self.restore(caller, &managed, request).await?);
+            }
+        }
+        match &request.database_id {
+            Some(id) if done.is_empty() => Err(EngineError::UnknownDatabase(id.to_string())),
+            _ => Ok(done),
+        }
+    }
+
+    async fn restore(
+        &self,
+        caller: &Caller,
+        managed: &Managed,
+        request: &RestoreRequest,
+    ) -> Result<Restoration, EngineError> {
+        let ended = |outcome| Restoration {
+            database_id: managed.id().clone(),
+            outcome,
+        };
+        if self.has_registry(managed).await? {
+            return Ok(ended(RestorationOutcome::Present));
+        }
+        let archived = Archived::read(self.archive(), managed.id()).await?;
+        if archived.is_empty() {
+            return Ok(ended(RestorationOutcome::NothingArchived));
+        }
+        if !archived.faults.is_empty() && !request.accept_damage {
+            return Err(EngineError::ArchiveDamaged {
+                database: managed.id().clone(),
+                faults: archived.faults,
+            });
+        }
+        let mut connection = managed
+            .database
+            .open(Access::Write)
+            .await
+            .map_err(|error| managed.problem(error))?;
+        connection
+            .exclude_others(MAKING_REGISTRY, SHORT_WAIT)
+            .await
+            .map_err(|error| managed.problem(error))?;
+        connection
+            .begin(SHORT_WAIT)
+            .await
+            .map_err(|error| managed.problem(error))?;
+        let restored = self
+            .restore_within(connection.as_mut(), caller, managed, request, archived)
+            .await;
+        let outcome = self
+            .conclude(connection.as_mut(), managed, restored)
+            .await?;
+        connection
+            .admit_others(MAKING_REGISTRY)
+            .await
+            .map_err(|error| managed.problem(error))?;
+        drop(connection);
+        self.deliver_now(managed).await?;
+        Ok(ended(outcome))
+    }
+
+    /// Whether there is anything on record for a database.
+    async fn has_registry(&self, managed: &Managed) -> Result<bool, EngineError> {
+        let mut connection = match managed.database.open(Access::Read).await {
+            Ok(connection) => connection,
+            Err(DatabaseError::Absent) => return Ok(false),
+            Err(error) => return Err(managed.problem(error)),
+        };
+        is_on_record(connection.as_mut(), managed).await
+    }
+
+    /// Writes everything within an open transaction.
+    async fn restore_within(
+        &self,
+        connection: &mut dyn Connection,
+        caller: &Caller,
+        managed: &Managed,
+        request: &RestoreRequest,
+        archived: Archived,
+    ) -> Result<RestorationOutcome, EngineError> {
+        self.make_tables(connection, managed).await?;
+        // Somebody else may have made it meanwhile.
+        if is_on_record(connection, managed).await? {
+            return Ok(RestorationOutcome::Present);
+        }
+        let mut replay = Replay::of(&archived.events);
+        replay.write_up_unended();
+        if request.made_anew {
+            replay.states.retain(|id, _| is_own(id));
+        }
+        let statements = self.statements(managed, &archived, &replay);
+        for some in statements.chunks(STATEMENTS_AT_ONCE) {
+            connection
+                .exchange(some)
+                .await
+                .map_err(|error| managed.problem(error))?;
+        }
+        for own in definition::OWN_VERSIONS {
+            let id = own.migration_id();
+            let is_there = |copy: &Definition| copy.migration_id.as_str() == id;
+            if managed.has_own_tables() && !archived.definitions.iter().any(is_there) {
+                self.record_own_version(connection, managed, own).await?;
+            }
+        }
+        let applied = replay
+            .states
+            .iter()
+            .filter(|(id, state)| state.status == AppliedStatus::Applied && !is_own(id))
+            .count();
+        let mut faults = archived.faults;
+        faults.extend(
+            replay
+                .unclear
+                .iter()
+                .map(|number| format!("event {number} does not say what it should")),
+        );
+        let mut change = Change::of(managed.id());
+        change.events = vec![self.draft(
+            EventType::IntegrityFixed,
+            caller,
+            json!({
+                "mended": ["the registry was restored from the archive"],
+                "events": archived.events.len(),
+                "definitions": archived.definitions.len(),
+                "executions": replay.executions.len(),
+                "applied": applied,
+                "madeAnew": request.made_anew,
+                "faults": faults,
+            }),
+        )];
+        audit::append(connection, change, None)
+            .await
+            .map_err(|error| managed.append_problem(error))?;
+        Ok(RestorationOutcome::Restored {
+            events: archived.events.len(),
+            definitions: archived
+                .definitions
+                .iter()
+                .filter(|definition| !is_own(&definition.migration_id))
+                .count(),
+            applied,
+            snapshots: archived.snapshots.len(),
+            half_applied: replay
+                .states
+                .iter()
+                .filter(|(_, state)| state.status == AppliedStatus::HalfApplied)
+                .map(|(id, _)| id.clone())
+                .collect(),
+            faults,
+        })
+    }
+
+    fn statements(
+        &self,
+        managed: &Managed,
+        archived: &Archived,
+        replay: &Replay,
+    ) -> Vec<Statement> {
+        let id = managed.id();
+        let now = Timestamp::now();
+        let mut statements = vec![events::add_head(id), lock::add(id)];
+        if let Some(last) = archived.events.last() {
+            let head = (last.sequence, last.hash.as_str());
+            statements.push(events::advance_head(id, (0, ""), head));
+            statements.extend(
+                archived
+                    .events
+                    .iter()
+                    .map(|event| to_row(event).insert(head)),
+            );
+            statements.push(events::mark_delivered(id, 1, last.sequence, now));
+        }
+        statements.extend(
+            archived
+                .definitions
+                .iter()
+                .map(|definition| definition.restore(id)),
+        );
+        statements.extend(replay.executions.iter().map(|restored| {
+            restored
+                .execution
+                .restore(id, restored.principal.as_deref(), &restored.environment)
+        }));
+        for (migration_id, state) in &replay.states {
+            let known = |definition: &Definition| definition.migration_id == *migration_id;
+            // Without its definition there is nothing that could have a state.
+            if !archived.definitions.iter().any(known) {
+                continue;
+            }
+            let execution = &replay.executions[state.execution].execution;
+            let change = StatusChange {
+                migration_id,
+                status: state.status,
+                checksum: state.checksum,
+                execution_id: &execution.execution_id,
+                executor: &execution.executor,
+                at: execution.finished_at.unwrap_or(execution.started_at),
+                duration_ms: execution.duration_ms.unwrap_or(0),
+            };
+            statements.extend(change.statements(id));
+        }
+        statements.extend(
+            archived
+                .snapshots
+                .iter()
+                .map(|header| snapshot_row(header.clone()).restore()),
+        );
+        if managed.is_home {
+            let rows = replay.databases.values().filter_map(inventory_row);
+            let mut rows: Vec<InventoryRow> = rows.collect();
+            if !rows.iter().any(|row| row.database_id == *id) {
+                rows.push(managed.row.clone());
+            }
+            statements.extend(rows.iter().map(|row| row.insert(now)));
+        }
+        statements
+    }
+}
+
+/// Dbvc's own tables are there whatever became of the database: this very restoration made them.
+fn is_own(id: &MigrationId) -> bool {
+    definition::OWN_VERSIONS
+        .iter()
+        .any(|own| own.migration_id() == id.as_str())
+}
+
+/// A row of the inventory as the trail shows it.
+fn inventory_row(shown: &serde_json::Value) -> Option<InventoryRow> {
+    let text = |field: &str| shown[field].as_str().map(str::to_owned);
+    Some(InventoryRow {
+        database_id: DatabaseId::parse(shown["databaseId"].as_str()?).ok()?,
+        kind: text("type")?,
+        engine: shown["engine"].as_str()?.parse().ok()?,
+        environment: text("environment")?,
+        server_name: text("serverName"),
+        database_name: text("databaseName"),
+        folder: text("folder")?,
+        connection: text("connection"),
+    })
+}
+
+/// Whether the trail of a database has a beginning here. A registry in which nothing is told yet counts as none.
+async fn is_on_record(
+    connection: &mut dyn Connection,
+    managed: &Managed,
+) -> Result<bool, EngineError> {
+    let problem = |error| managed.problem(error);
+    let answer = ask(connection, definition::present())
+        .await
+        .map_err(problem)?;
+    let present = match answer.rows.first() {
+        Some(row) => row.flag("present").map_err(|error| problem(error.into()))?,
+        None => false,
+    };
+    if !present {
+        return Ok(false);
+    }
+    let head = ask(connection, events::read_head(managed.id()))
+        .await
+        .map_err(problem)?;
+    match head.rows.first() {
+        None => Ok(false),
+        Some(row) => Ok(row
+            .count("sequence")
+            .map_err(|error| problem(error.into()))?
+            > 0),
+    }
+}
