@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::audit::{self, Change, EventType};
+use crate::audit::{self, Change, EventType, Head};
 use crate::database::SHORT_WAIT;
 use crate::database::{BatchText, Connection, Statement};
 use crate::registry::executions::{self, Direction, Execution, ExecutionStatus};
@@ -22,6 +22,16 @@ use super::super::view::{RunMigration, RunStatus, StepStatus};
 use super::super::{OnDrift, drift, recovery};
 use super::{DatabaseRun, Planned, RunRow};
 
+/// A plan on record.
+pub(super) struct Committed {
+    /// What is to be executed.
+    pub steps: Vec<Step>,
+    /// Whether migrations were marked as applied.
+    pub baselined: bool,
+    /// The newest event, so that the first script need not ask for it.
+    pub head: Head,
+}
+
 impl DatabaseRun {
     /// Looks for drift, reads the scripts, and commits plan, baseline and the run's row.
     pub(super) async fn commit_plan(
@@ -29,7 +39,7 @@ impl DatabaseRun {
         connection: &mut dyn Connection,
         lease: &Lease,
         state: &DatabaseState,
-    ) -> Result<(Vec<Step>, bool), EngineError> {
+    ) -> Result<Committed, EngineError> {
         let has_failed = self.adopting && self.show_former_executions(connection, state).await?;
         let planned = if has_failed {
             // The former instance saw a script fail: nothing may follow it in this run.
@@ -109,12 +119,16 @@ impl DatabaseRun {
             .map_err(|error| self.problem(error))?;
         let appended = audit::append(connection, change, None)
             .await
-            .map(|_| ())
             .map_err(|error| self.managed.append_problem(error));
-        self.engine
+        let head = self
+            .engine
             .conclude(connection, &self.managed, appended)
             .await?;
-        Ok((steps, !baselined.is_empty()))
+        Ok(Committed {
+            steps,
+            baselined: !baselined.is_empty(),
+            head,
+        })
     }
 
     async fn look_for_drift(

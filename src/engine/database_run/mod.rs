@@ -223,16 +223,16 @@ impl DatabaseRun {
         let heartbeat = Heartbeat::start(&self.managed, lease.clone());
         crate::crash_points::reached("locked").await;
         match self.commit_plan(connection.as_mut(), &lease, &state).await {
-            Ok((steps, baselined)) => {
+            Ok(committed) => {
                 crate::crash_points::reached("planned").await;
                 Ok(Prepared::Ready(Box::new(Ready {
                     connection,
                     plan: lease.token,
                     lease,
                     heartbeat,
-                    steps,
-                    head: None,
-                    baselined,
+                    steps: committed.steps,
+                    head: Some(committed.head),
+                    baselined: committed.baselined,
                     snapshot_missing: snapshot_missing(&state),
                 })))
             }
