@@ -96,7 +96,10 @@ fn told(restoration: &Restoration) -> String {
             faults,
         } => {
             let mut lines = vec![format!(
-                "{id}: restored {definitions} migrations, {applied} of them applied, {events} events and {snapshots} snapshots"
+                "{id}: restored {}, {applied} of them applied, {} and {}",
+                counted(*definitions, "migration"),
+                counted(*events, "event"),
+                counted(*snapshots, "snapshot"),
             )];
             lines.extend(half_applied.iter().map(|migration| {
                 format!(
@@ -107,4 +110,8 @@ fn told(restoration: &Restoration) -> String {
             lines.join("\n")
         }
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
