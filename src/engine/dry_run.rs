@@ -9,7 +9,9 @@ use crate::registry::inventory::InventoryRow;
 use crate::registry::lock::Lease;
 use crate::registry::migrations::{self, Definition, MigrationRecord};
 use crate::registry::state::{self, DatabaseState};
-use crate::script::{EngineKind, MigrationId, Prefix, Syntax, Version, check_script};
+use crate::script::{
+    EngineKind, MigrationId, Prefix, Syntax, Version, check_operations, check_script,
+};
 use crate::time::Timestamp;
 
 use super::Engine;
@@ -494,14 +496,12 @@ impl Preview {
     fn show(&self, live: &LiveRun, index: usize, scripts: &[(MigrationId, String)]) {
         let entry = |id: &MigrationId| {
             let mut migration = planned(id, &self.records);
-            if let (Some(script), Some(syntax)) = (
-                script_of(scripts, id),
-                Syntax::of_engine(self.managed.engine()),
-            ) {
-                migration.warnings = check_script(script, syntax)
-                    .into_iter()
-                    .map(FindingNote::from)
-                    .collect();
+            if let Some(script) = script_of(scripts, id) {
+                let findings = match Syntax::of_engine(self.managed.engine()) {
+                    Some(syntax) => check_script(script, syntax),
+                    None => check_operations(script),
+                };
+                migration.warnings = findings.into_iter().map(FindingNote::from).collect();
             }
             migration
         };
