@@ -136,7 +136,15 @@ impl Engine {
             return Err(managed.locked(state.lock.as_ref()));
         }
         // What can be refused is refused before anything is touched.
-        self.plan_preview(request, managed.clone(), state).await?;
+        let preview = self.plan_preview(request, managed.clone(), state).await?;
+        if managed.engine() == EngineKind::Cosmos {
+            // Cosmos DB has no transaction that could be rolled back.
+            if !preview.plan.apply.is_empty() {
+                return Err(EngineError::NotTransactional(preview.plan.apply));
+            }
+            preview.show(live, index, &[]);
+            return Ok(());
+        }
         let mut connection = managed
             .database
             .open(Access::Write)
@@ -299,7 +307,12 @@ impl Engine {
                     database: managed.id().clone(),
                     migration: request.migration_id.clone(),
                 })?;
-        let ids = plan_rollback(&state.migrations, wanted, request.cascade)?;
+        let ids = plan_rollback(
+            &state.migrations,
+            wanted,
+            request.cascade,
+            managed.engine().takes_batches_again(),
+        )?;
         if let Some(database) = run.databases.first_mut() {
             let version = state.current_version().map(Version::to_string);
             database.from_version.clone_from(&version);

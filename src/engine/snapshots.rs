@@ -286,12 +286,7 @@ impl Engine {
         }
         let mut all = Vec::new();
         for row in self.rows_of_environment().await? {
-            match self.reach(row) {
-                Ok(managed) => all.push(managed),
-                // This dbvc cannot have taken snapshots of it.
-                Err(EngineError::NoEngine { .. }) => {}
-                Err(error) => return Err(error),
-            }
+            all.push(self.reach(row)?);
         }
         Ok(all)
     }

@@ -13,11 +13,12 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
-use super::connection_string::{ConnectionString, Encryption, ServerAddress};
 use super::super::identity::Identities;
+use super::super::secrets::{ConnectionVariables, KeyVault, Secrets};
+use super::connection_string::{ConnectionString, Encryption, ServerAddress};
 use super::credentials::{CredentialError, Credentials, Proof};
 use super::retry::{Failure, RetryPolicy};
-use super::target::{ConnectionVariables, KeyVault, Secrets, Target, TargetError};
+use super::target::{Target, TargetError};
 use crate::database::reference::ConnectionReference;
 
 /// A connection that is logged in.
@@ -271,7 +272,7 @@ pub struct Connectors {
 #[derive(Debug)]
 struct Shared {
     credentials: Arc<Credentials>,
-    secrets: Arc<Secrets>,
+    secrets: Arc<Secrets<ConnectionString>>,
     variables: ConnectionVariables,
     retry: RetryPolicy,
     outside: Arc<dyn Outside>,
@@ -289,10 +290,7 @@ impl Connectors {
         Self {
             shared: Arc::new(Shared {
                 secrets: Arc::new(Secrets::new(Arc::new(vault))),
-                credentials: Arc::new(Credentials::new(
-                    options.identities,
-                    options.allowed_hosts,
-                )),
+                credentials: Arc::new(Credentials::new(options.identities, options.allowed_hosts)),
                 variables: options.variables,
                 retry: options.retry,
                 outside,
