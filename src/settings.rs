@@ -10,7 +10,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::database::cosmos::CosmosAccount;
 use crate::database::identity::{AppIdentity, IdentitySource};
-use crate::database::sql_server::{ConnectionString, ConnectionStringError, ConnectionVariables};
+use crate::database::secrets::ConnectionVariables;
+use crate::database::sql_server::{ConnectionString, ConnectionStringError};
 use crate::engine::{ArchivePlace, OnDrift};
 use crate::script::{DatabaseId, Variables};
 

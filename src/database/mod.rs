@@ -7,6 +7,7 @@ pub mod dialect;
 pub mod identity;
 pub mod outcome;
 pub mod reference;
+pub mod secrets;
 pub mod sql_server;
 pub mod sqlite;
 pub mod value;
@@ -171,6 +172,12 @@ impl BatchObserver for Unobserved {
 pub trait Database: Debug + Send + Sync {
     /// The engine that runs this database.
     fn engine(&self) -> EngineKind;
+
+    /// Whether scripts may change what holds the data. Cosmos DB lets nobody change containers without the account's key; on
+    /// SQL the server says what a login may do.
+    fn has_key(&self) -> bool {
+        true
+    }
 
     /// Opens a connection.
     ///

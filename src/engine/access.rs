@@ -267,6 +267,10 @@ impl Engine {
     ///
     /// [`EngineError::RegistryNewer`] when a newer dbvc has written the registry.
     pub(super) async fn open_for_writing(&self, managed: &Managed) -> Result<Writing, EngineError> {
+        if managed.engine() == EngineKind::Cosmos {
+            // Its records are in the home database, whose registry must be there and not be newer.
+            Box::pin(self.open_for_writing(&self.home())).await?;
+        }
         let mut connection = managed
             .database
             .open(Access::Write)
@@ -324,6 +328,17 @@ impl Engine {
                 Ok(())
             }
         }
+    }
+
+    /// Whether a run of this very process holds a Cosmos DB database, whatever its lease says: on an embedded home database
+    /// the script of another database may keep it from renewing the lease.
+    pub(super) fn is_at_work_here(&self, managed: &Managed, state: &DatabaseState) -> bool {
+        let held = state.lock.as_ref().and_then(|lock| lock.held.as_ref());
+        managed.engine() == EngineKind::Cosmos
+            && held
+                .and_then(|held| held.run_id.as_deref())
+                .and_then(|run_id| self.inner.live.find(run_id))
+                .is_some_and(|live| !live.has_ended())
     }
 
     /// Waits until no session runs scripts on the database any more, and keeps others from doing so as long as this connection

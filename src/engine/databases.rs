@@ -2,6 +2,7 @@
 
 use crate::audit::{self, Change, EventType};
 use crate::database::SHORT_WAIT;
+use crate::database::reference::ConnectionReference;
 use crate::database::{Connection, DatabaseError, ask};
 use crate::registry::inventory::{self, InventoryRow};
 use crate::script::{DatabaseId, EngineKind};
@@ -52,9 +53,70 @@ fn is_plain_folder(folder: &str) -> bool {
     folder == "." || folder.split('/').all(plain)
 }
 
+/// Whether a host that may have a token is one of Cosmos DB; none for a cloud that only the settings know.
+fn is_cosmos_host(host: &str) -> Option<bool> {
+    if host.ends_with(".documents.azure.com") {
+        Some(true)
+    } else if host.ends_with(".database.windows.net") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// What is wrong with how a database that is not the home database is reached. `on_server`: whether the home database is on
+/// a server, so that nothing is embedded.
+fn connection_faults(new: &NewDatabase, on_server: bool) -> Vec<FieldError> {
+    let Some(connection) = &new.connection else {
+        return match new.engine {
+            EngineKind::Sqlite if on_server => vec![FieldError::new(
+                "engine",
+                "must not be sqlite here: its file would be on the disk of one instance, and be lost with it",
+            )],
+            EngineKind::Sqlite => Vec::new(),
+            EngineKind::SqlServer | EngineKind::Cosmos => vec![FieldError::new(
+                "connection",
+                format!(
+                    "is required for {}: env:NAME, keyvault:URL or identity:SERVER/DATABASE",
+                    new.engine
+                ),
+            )],
+        };
+    };
+    let mut faults = Vec::new();
+    match (new.engine, connection) {
+        (EngineKind::Sqlite, _) => faults.push(FieldError::new(
+            "connection",
+            "must be absent for sqlite, which is embedded: its file is in the app's data folder",
+        )),
+        (engine, ConnectionReference::Identity { server, database }) => {
+            let fits = is_cosmos_host(server).is_none_or(|is| is == (engine == EngineKind::Cosmos));
+            if !fits {
+                faults.push(FieldError::new(
+                    "connection",
+                    format!("names a host that is none for {engine}: {server}"),
+                ));
+            }
+            let other = new.database_name.as_ref().filter(|name| *name != database);
+            if engine == EngineKind::Cosmos && other.is_some() {
+                faults.push(FieldError::new(
+                    "databaseName",
+                    format!("must be {database}, as in connection, or absent"),
+                ));
+            }
+        }
+        (EngineKind::Cosmos, _) if new.database_name.is_none() => faults.push(FieldError::new(
+            "databaseName",
+            "is required for cosmos: a connection string names the account, and not the database",
+        )),
+        (EngineKind::Cosmos | EngineKind::SqlServer, _) => {}
+    }
+    faults
+}
+
 /// What is wrong with a database for the inventory, apart from its environment. `home`: the row of the home database, when
-/// it is the one.
-fn faults(new: &NewDatabase, home: Option<&InventoryRow>) -> Vec<FieldError> {
+/// it is the one. `on_server`: whether the home database is on a server.
+fn faults(new: &NewDatabase, home: Option<&InventoryRow>, on_server: bool) -> Vec<FieldError> {
     let mut faults = Vec::new();
     if new.kind != type_of(new.engine) {
         faults.push(FieldError::new(
@@ -91,22 +153,7 @@ fn faults(new: &NewDatabase, home: Option<&InventoryRow>) -> Vec<FieldError> {
                 ));
             }
         }
-        None if new.engine == EngineKind::Sqlite && connection.is_some() => {
-            faults.push(FieldError::new(
-                "connection",
-                "must be absent for sqlite, which is embedded: its file is in the app's data folder",
-            ));
-        }
-        None if new.engine != EngineKind::Sqlite && connection.is_none() => {
-            faults.push(FieldError::new(
-                "connection",
-                format!(
-                    "is required for {}: env:NAME, keyvault:URL or identity:SERVER/DATABASE",
-                    new.engine
-                ),
-            ));
-        }
-        None => {}
+        None => faults.extend(connection_faults(new, on_server)),
     }
     faults
 }
@@ -149,7 +196,11 @@ impl Engine {
             self.check_environment(&before.environment)?;
         }
         let home = self.home();
-        let faults = faults(&new, before.filter(|row| row.database_id == *home.id()));
+        let faults = faults(
+            &new,
+            before.filter(|row| row.database_id == *home.id()),
+            self.options().home_connection.is_some(),
+        );
         if !faults.is_empty() {
             return Err(EngineError::Invalid(faults));
         }
@@ -231,7 +282,6 @@ impl Engine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::reference::ConnectionReference;
     use crate::engine::testing::Shop;
 
     fn new(id: &str, engine: EngineKind) -> NewDatabase {
@@ -328,6 +378,94 @@ mod tests {
         };
         assert_eq!(wrong_fields(&shop, home).await, ["engine", "connection"]);
         assert!(shop.is_empty());
+    }
+
+    #[test]
+    fn a_cosmos_database_says_which_one_of_which_account() {
+        let wrong = |reference: &str, name: Option<&str>, engine| {
+            let new = NewDatabase {
+                connection: Some(ConnectionReference::parse(reference, &[]).unwrap()),
+                database_name: name.map(str::to_owned),
+                ..new("a", engine)
+            };
+            let fields: Vec<String> = faults(&new, None, false)
+                .into_iter()
+                .map(|fault| fault.field)
+                .collect();
+            fields.join(", ")
+        };
+        let cosmos = EngineKind::Cosmos;
+        let by_key = "env:DBVC_CONN_X";
+        let by_identity = "identity:lpa.documents.azure.com/d";
+        assert_eq!(wrong(by_key, Some("d"), cosmos), "");
+        assert_eq!(wrong(by_key, None, cosmos), "databaseName");
+        assert_eq!(wrong(by_key, None, EngineKind::SqlServer), "");
+        assert_eq!(wrong(by_identity, None, cosmos), "");
+        assert_eq!(wrong(by_identity, Some("d"), cosmos), "");
+        assert_eq!(wrong(by_identity, Some("e"), cosmos), "databaseName");
+        assert_eq!(
+            wrong(by_identity, None, EngineKind::SqlServer),
+            "connection"
+        );
+        let sql = "identity:lpa.database.windows.net/d";
+        assert_eq!(wrong(sql, None, cosmos), "connection");
+        assert_eq!(wrong(sql, Some("shown"), EngineKind::SqlServer), "");
+        let nothing = faults(&new("a", cosmos), None, false);
+        assert_eq!(nothing[0].field, "connection");
+    }
+
+    #[tokio::test]
+    async fn without_a_key_no_container_is_changed() {
+        let shop = Shop::new();
+        let reference = "identity:lpa.documents.azure.com/d";
+        let cosmos = NewDatabase {
+            connection: Some(ConnectionReference::parse(reference, &[]).unwrap()),
+            ..new("cosmos", EngineKind::Cosmos)
+        };
+        put(&shop, cosmos).await.unwrap();
+        let database_id = DatabaseId::parse("cosmos").unwrap();
+        let script = r#"{"operations": [{"operation": "deleteContainer", "container": "c"}]}"#;
+        let migration = crate::engine::NewMigration {
+            database_id: database_id.clone(),
+            naming: crate::engine::Naming::File("V1__x.cosmos.json".parse().unwrap()),
+            author: "developer@lpa.com".to_owned(),
+            description: None,
+            up_script: script.to_owned(),
+            down_script: None,
+            reregister: false,
+        };
+        shop.engine
+            .create(&Shop::caller(), migration)
+            .await
+            .unwrap();
+        let request = crate::engine::RunRequest {
+            database_id: crate::engine::Target::One(database_id),
+            environment: "dev".to_owned(),
+            target: None,
+            out_of_order: crate::engine::OutOfOrder::Error,
+            baseline: None,
+            dry_run: crate::engine::DryRun::No,
+            migrations: Vec::new(),
+        };
+        let ran = shop
+            .engine
+            .run(&Shop::caller(), request, crate::engine::Wait::ToTheEnd)
+            .await;
+        // Said at once: there is no such account that could have been asked.
+        assert_eq!(ran.unwrap_err().code(), "needs-key");
+        shop.engine.settle().await;
+        let refused =
+            "SELECT COUNT(*) FROM audit_events WHERE type = 'refused' AND database_id = 'cosmos'";
+        assert_eq!(shop.ask(refused), "1");
+        let held = "SELECT COUNT(*) FROM migration_locks WHERE owner IS NOT NULL";
+        assert_eq!(shop.ask(held), "0");
+    }
+
+    #[test]
+    fn nothing_is_embedded_where_the_home_database_is_on_a_server() {
+        let embedded = new("a", EngineKind::Sqlite);
+        assert_eq!(faults(&embedded, None, false), []);
+        assert_eq!(faults(&embedded, None, true)[0].field, "engine");
     }
 
     #[tokio::test]

@@ -9,7 +9,9 @@ use crate::registry::inventory::InventoryRow;
 use crate::registry::lock::Lease;
 use crate::registry::migrations::{self, Definition, MigrationRecord};
 use crate::registry::state::{self, DatabaseState};
-use crate::script::{EngineKind, MigrationId, Prefix, Syntax, Version, check_script};
+use crate::script::{
+    EngineKind, MigrationId, Prefix, Syntax, Version, check_operations, check_script,
+};
 use crate::time::Timestamp;
 
 use super::Engine;
@@ -134,7 +136,15 @@ impl Engine {
             return Err(managed.locked(state.lock.as_ref()));
         }
         // What can be refused is refused before anything is touched.
-        self.plan_preview(request, managed.clone(), state).await?;
+        let preview = self.plan_preview(request, managed.clone(), state).await?;
+        if managed.engine() == EngineKind::Cosmos {
+            // Cosmos DB has no transaction that could be rolled back.
+            if !preview.plan.apply.is_empty() {
+                return Err(EngineError::NotTransactional(preview.plan.apply));
+            }
+            preview.show(live, index, &[]);
+            return Ok(());
+        }
         let mut connection = managed
             .database
             .open(Access::Write)
@@ -297,7 +307,12 @@ impl Engine {
                     database: managed.id().clone(),
                     migration: request.migration_id.clone(),
                 })?;
-        let ids = plan_rollback(&state.migrations, wanted, request.cascade)?;
+        let ids = plan_rollback(
+            &state.migrations,
+            wanted,
+            request.cascade,
+            managed.engine().takes_batches_again(),
+        )?;
         if let Some(database) = run.databases.first_mut() {
             let version = state.current_version().map(Version::to_string);
             database.from_version.clone_from(&version);
@@ -494,14 +509,12 @@ impl Preview {
     fn show(&self, live: &LiveRun, index: usize, scripts: &[(MigrationId, String)]) {
         let entry = |id: &MigrationId| {
             let mut migration = planned(id, &self.records);
-            if let (Some(script), Some(syntax)) = (
-                script_of(scripts, id),
-                Syntax::of_engine(self.managed.engine()),
-            ) {
-                migration.warnings = check_script(script, syntax)
-                    .into_iter()
-                    .map(FindingNote::from)
-                    .collect();
+            if let Some(script) = script_of(scripts, id) {
+                let findings = match Syntax::of_engine(self.managed.engine()) {
+                    Some(syntax) => check_script(script, syntax),
+                    None => check_operations(script),
+                };
+                migration.warnings = findings.into_iter().map(FindingNote::from).collect();
             }
             migration
         };

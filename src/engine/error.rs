@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::audit::ArchiveError;
 use crate::database::DatabaseError;
-use crate::script::{DatabaseId, EngineKind, MigrationId};
+use crate::script::{DatabaseId, MigrationId};
 use crate::time::Timestamp;
 
 use super::view::Run;
@@ -141,11 +141,14 @@ pub enum EngineError {
         expected: String,
     },
     /// A script without a transaction stopped half way.
-    #[error("{} may have been applied in part; look at the database, then say by POST integrity/verify with resolve what is true", list(.0))]
+    #[error("{} may have been applied in part; look at the database, then say by POST integrity/verify with resolve what is true; a rollback on Cosmos DB goes on when it is asked for again", list(.0))]
     HalfApplied(Vec<MigrationId>),
     /// A script cannot be rolled back as a trial needs.
     #[error("{} cannot run in a transaction, so it cannot be tried and rolled back; use dryRun: true", list(.0))]
     NotTransactional(Vec<MigrationId>),
+    /// A script changes containers, and the database is reached with the app's identity.
+    #[error("{} changes containers, which Cosmos DB allows nobody without the account's key; refer to a connection string with a key by env: or keyvault: in the inventory", list(.0))]
+    NeedsKey(Vec<MigrationId>),
     /// An applied migration cannot be withdrawn.
     #[error("{0} is applied and cannot be withdrawn; roll it back first")]
     Protected(MigrationId),
@@ -176,14 +179,6 @@ pub enum EngineError {
         /// What the driver said: for the log, never for callers.
         #[source]
         source: Option<DatabaseError>,
-    },
-    /// This dbvc has no engine for the database.
-    #[error("this version of dbvc cannot reach {database}: it has no engine for {engine}")]
-    NoEngine {
-        /// The database.
-        database: DatabaseId,
-        /// Its engine.
-        engine: EngineKind,
     },
     /// A newer dbvc has written the registry.
     #[error(
@@ -307,13 +302,13 @@ impl EngineError {
             Self::MissingVariant { .. } => "missing-variant",
             Self::HalfApplied(_) => "half-applied",
             Self::NotTransactional(_) => "not-transactional",
+            Self::NeedsKey(_) => "needs-key",
             Self::Drifted { .. } => "drifted",
             Self::Locked { .. } => "locked",
             Self::ConfirmationRequired(_) => "confirmation-required",
-            Self::Unavailable { .. }
-            | Self::NoEngine { .. }
-            | Self::Archive(_)
-            | Self::SnapshotDamaged { .. } => "unavailable",
+            Self::Unavailable { .. } | Self::Archive(_) | Self::SnapshotDamaged { .. } => {
+                "unavailable"
+            }
             Self::RegistryNewer { .. } => "registry-newer",
             Self::RegistryLost(_) | Self::ArchiveDamaged { .. } => "registry-lost",
             Self::MigrationFailed(_) => "migration-failed",

@@ -46,7 +46,8 @@ use crate::audit::Archive;
 use crate::audit::embedded::EmbeddedArchive;
 use crate::database::cosmos::CosmosAccount;
 use crate::database::identity::AppIdentity;
-use crate::database::sql_server::{ConnectionString, ConnectionVariables};
+use crate::database::secrets::ConnectionVariables;
+use crate::database::sql_server::ConnectionString;
 use crate::script::{DatabaseId, Variables};
 
 /// What a run does when it finds drift before its first script.

@@ -99,7 +99,8 @@ pub(super) fn plan_run(
     }
 }
 
-/// Decides what a rollback undoes, in order: the newest first, by the order in which they were applied.
+/// Decides what a rollback undoes, in order: the newest first, by the order in which they were applied. `goes_on`: whether a
+/// rollback that was cut off goes on when it is asked for again; only such a one leaves a migration half applied then.
 ///
 /// # Errors
 ///
@@ -108,13 +109,21 @@ pub(super) fn plan_rollback(
     records: &[MigrationRecord],
     wanted: &MigrationRecord,
     cascade: bool,
+    goes_on: bool,
 ) -> Result<Vec<MigrationId>, EngineError> {
     if wanted.is_own() {
         return Err(EngineError::OwnMigration(wanted.migration_id.clone()));
     }
     let records: Vec<&MigrationRecord> = records.iter().filter(|record| !record.is_own()).collect();
-    refuse_half_applied(&records)?;
-    let Some(wanted_applied) = wanted.applied.as_ref().filter(|_| wanted.is_applied()) else {
+    let cut_off = |record: &MigrationRecord| {
+        let state = record.applied.as_ref();
+        goes_on && state.is_some_and(|applied| applied.status == AppliedStatus::HalfApplied)
+    };
+    let is_there = |record: &MigrationRecord| record.is_applied() || cut_off(record);
+    if !goes_on {
+        refuse_half_applied(&records)?;
+    }
+    let Some(wanted_applied) = wanted.applied.as_ref().filter(|_| is_there(wanted)) else {
         return Err(EngineError::NotApplied(wanted.migration_id.clone()));
     };
     // A baseline marks several at once, so that the version decides among equals.
@@ -125,7 +134,7 @@ pub(super) fn plan_rollback(
         steps = records
             .iter()
             .copied()
-            .filter(|record| record.version.is_some() && record.is_applied())
+            .filter(|record| record.version.is_some() && is_there(record))
             .filter(|record| {
                 record.applied.as_ref().is_some_and(|applied| {
                     place(applied.ordinal, record.version.as_ref()) > own_place
@@ -368,7 +377,7 @@ mod tests {
             Err(EngineError::HalfApplied(_))
         ));
         assert!(matches!(
-            plan_rollback(&records, &records[1], false),
+            plan_rollback(&records, &records[1], false, false),
             Err(EngineError::HalfApplied(_))
         ));
     }
@@ -383,17 +392,37 @@ mod tests {
             pending("4"),
         ];
         assert_eq!(
-            names(&plan_rollback(&records, &records[1], false).unwrap()),
+            names(&plan_rollback(&records, &records[1], false, false).unwrap()),
             ["V2__x"]
         );
         assert!(matches!(
-            plan_rollback(&records, &records[0], false),
+            plan_rollback(&records, &records[0], false, false),
             Err(EngineError::NotLatest { later, .. }) if names(&later) == ["V2__x", "V3__x"]
         ));
         assert_eq!(
-            names(&plan_rollback(&records, &records[0], true).unwrap()),
+            names(&plan_rollback(&records, &records[0], true, false).unwrap()),
             ["V2__x", "V3__x", "V1__x"]
         );
+    }
+
+    #[test]
+    fn a_rollback_that_was_cut_off_goes_on_where_it_can() {
+        let records = [
+            applied("1", 1),
+            record(Some("2"), Some((AppliedStatus::HalfApplied, 3))),
+        ];
+        assert_eq!(
+            names(&plan_rollback(&records, &records[1], false, true).unwrap()),
+            ["V2__x"]
+        );
+        assert!(matches!(
+            plan_rollback(&records, &records[0], false, true),
+            Err(EngineError::NotLatest { later, .. }) if names(&later) == ["V2__x"]
+        ));
+        assert!(matches!(
+            plan_rollback(&records, &records[1], false, false),
+            Err(EngineError::HalfApplied(_))
+        ));
     }
 
     #[test]
@@ -403,7 +432,7 @@ mod tests {
             record(None, Some((AppliedStatus::Applied, 2))),
         ];
         assert_eq!(
-            names(&plan_rollback(&records, &records[0], false).unwrap()),
+            names(&plan_rollback(&records, &records[0], false, false).unwrap()),
             ["V1__x"]
         );
     }
@@ -413,7 +442,7 @@ mod tests {
         let mut records = [applied("1", 1), applied("2", 2)];
         records[1].down_checksum = None;
         assert!(matches!(
-            plan_rollback(&records, &records[0], true),
+            plan_rollback(&records, &records[0], true, false),
             Err(EngineError::NoDownScript(ids)) if names(&ids) == ["V2__x"]
         ));
     }
@@ -422,11 +451,11 @@ mod tests {
     fn dbvcs_own_and_what_is_not_applied_are_not_rolled_back() {
         let records = [applied("100", 1), pending("101")];
         assert!(matches!(
-            plan_rollback(&records, &records[0], true),
+            plan_rollback(&records, &records[0], true, false),
             Err(EngineError::OwnMigration(_))
         ));
         assert!(matches!(
-            plan_rollback(&records, &records[1], true),
+            plan_rollback(&records, &records[1], true, false),
             Err(EngineError::NotApplied(_))
         ));
     }

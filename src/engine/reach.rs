@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::database::cosmos::{CosmosDatabase, CosmosTargets};
 use crate::database::identity::Identities;
 use crate::database::reference::ConnectionReference;
 use crate::database::sql_server::{
@@ -30,7 +31,13 @@ pub(super) struct Databases {
     allowed_hosts: Vec<String>,
     /// Those on servers, by what the inventory says of their connection.
     on_servers: Mutex<HashMap<String, SqlServerDatabase>>,
+    cosmos: CosmosTargets,
+    /// Those of Cosmos DB, by their ids and what the inventory says of their connection.
+    on_cosmos: Mutex<HashMap<CosmosKey, CosmosDatabase>>,
 }
+
+/// A row's id, reference and name of the database.
+type CosmosKey = (DatabaseId, String, Option<String>);
 
 impl Databases {
     pub fn new(options: &EngineOptions) -> Self {
@@ -57,6 +64,12 @@ impl Databases {
             )),
         };
         Self {
+            cosmos: CosmosTargets::new(
+                identities,
+                options.connection_variables.clone(),
+                options.allowed_hosts.clone(),
+            ),
+            on_cosmos: Mutex::default(),
             home,
             connectors,
             data_dir: options.data_dir.clone(),
@@ -85,11 +98,42 @@ impl Databases {
                 self.statement_timeout,
             ))),
             EngineKind::SqlServer => self.on_server(row),
-            EngineKind::Cosmos => Err(EngineError::NoEngine {
-                database: row.database_id.clone(),
-                engine: row.engine,
-            }),
+            EngineKind::Cosmos => self.on_cosmos(row),
         }
+    }
+
+    fn on_cosmos(&self, row: &InventoryRow) -> Result<Arc<dyn Database>, EngineError> {
+        let reference = row.connection.clone().unwrap_or_default();
+        let key = (
+            row.database_id.clone(),
+            reference.clone(),
+            row.database_name.clone(),
+        );
+        let mut known = self
+            .on_cosmos
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(database) = known.get(&key) {
+            return Ok(Arc::new(database.clone()));
+        }
+        let parsed = self.parse(row, &reference)?;
+        let target = self
+            .cosmos
+            .by(&parsed, row.database_name.as_deref())
+            .map_err(|error| unavailable(row, error))?;
+        let database = CosmosDatabase::new(target, self.home(), self.statement_timeout);
+        known.insert(key, database.clone());
+        Ok(Arc::new(database))
+    }
+
+    /// The reference of a row, held against the limits again: the row may be older than they are.
+    fn parse(
+        &self,
+        row: &InventoryRow,
+        reference: &str,
+    ) -> Result<ConnectionReference, EngineError> {
+        ConnectionReference::parse(reference, &self.allowed_hosts)
+            .map_err(|error| unavailable(row, error))
     }
 
     fn on_server(&self, row: &InventoryRow) -> Result<Arc<dyn Database>, EngineError> {
@@ -101,23 +145,24 @@ impl Databases {
         if let Some(database) = known.get(&reference) {
             return Ok(Arc::new(database.clone()));
         }
-        let unavailable = |message: String| EngineError::Unavailable {
-            database: row.database_id.clone(),
-            source: Some(DatabaseError::Unavailable {
-                phase: "following its reference",
-                message,
-            }),
-        };
-        // Held against the limits again: the row may be older than they are.
-        let parsed = ConnectionReference::parse(&reference, &self.allowed_hosts)
-            .map_err(|error| unavailable(error.to_string()))?;
+        let parsed = self.parse(row, &reference)?;
         let connector = self
             .connectors
             .by(&parsed)
-            .map_err(|error| unavailable(error.to_string()))?;
+            .map_err(|error| unavailable(row, error))?;
         let database = SqlServerDatabase::new(connector, self.limits).with_own_tables(OWN_TABLES);
         known.insert(reference, database.clone());
         Ok(Arc::new(database))
+    }
+}
+
+fn unavailable(row: &InventoryRow, error: impl std::fmt::Display) -> EngineError {
+    EngineError::Unavailable {
+        database: row.database_id.clone(),
+        source: Some(DatabaseError::Unavailable {
+            phase: "following its reference",
+            message: error.to_string(),
+        }),
     }
 }
 

@@ -50,16 +50,27 @@ fn cut_short<'a>(steps: &'a [PlannedStep], executed: &[Execution]) -> Option<&'a
     None
 }
 
-/// What a killed execution without a transaction left behind.
+/// What a killed execution without a transaction left behind. `may_repeat`: a batch of which nobody knows can be sent again.
 fn left_by(
     direction: Direction,
     progress: &[BatchProgress],
+    may_repeat: bool,
 ) -> (ExecutionStatus, Option<AppliedStatus>, &'static str) {
     let unknown = progress
         .iter()
         .any(|batch| batch.begun > batch.ended && !batch.failed);
     let any_done = progress.iter().any(|batch| batch.ended > 0);
     match (unknown, direction) {
+        (true, Direction::Up | Direction::Baseline) if may_repeat => (
+            ExecutionStatus::Interrupted,
+            Some(AppliedStatus::Interrupted),
+            "cut off while an operation was under way; the next run sends it again and goes on",
+        ),
+        (_, Direction::Down) if may_repeat && (unknown || any_done) => (
+            ExecutionStatus::HalfApplied,
+            Some(AppliedStatus::HalfApplied),
+            "cut off in the middle of a rollback; it goes on when it is asked for again",
+        ),
         (true, _) => (
             ExecutionStatus::HalfApplied,
             Some(AppliedStatus::HalfApplied),
@@ -242,7 +253,11 @@ impl Engine {
             };
             let mut execution = executions::parse(row).map_err(|error| problem(error.into()))?;
             let progress = self.progress_of(connection, managed, execution_id).await?;
-            let (status, applied, note) = left_by(execution.direction, &progress);
+            let (status, applied, note) = left_by(
+                execution.direction,
+                &progress,
+                managed.engine().takes_batches_again(),
+            );
             execution.status = status;
             execution.finished_at = Some(now);
             execution.duration_ms = Some(now.millis_since(execution.started_at));
@@ -485,7 +500,7 @@ impl Engine {
                 .and_then(super::access::holder)
                 .is_some()
         };
-        if alive(&state) || !is_needed(&state) {
+        if alive(&state) || self.is_at_work_here(managed, &state) || !is_needed(&state) {
             return Ok(Vec::new());
         }
         let Some(seen) = &state.lock else {
@@ -597,6 +612,41 @@ mod tests {
                 &[applied("1"), applied("2"), applied("3")]
             )),
             None
+        );
+    }
+
+    #[test]
+    fn what_can_be_sent_again_leaves_nothing_for_a_person_to_decide() {
+        let batch = |begun, ended| BatchProgress {
+            index: 1,
+            sha256: String::new(),
+            rounds: 1,
+            begun,
+            ended,
+            failed: false,
+            left_nothing: false,
+        };
+        let status = |direction, begun, ended, may_repeat| {
+            left_by(direction, &[batch(begun, ended)], may_repeat).0
+        };
+        assert_eq!(
+            status(Direction::Up, 1, 0, true),
+            ExecutionStatus::Interrupted
+        );
+        assert_eq!(
+            status(Direction::Up, 1, 0, false),
+            ExecutionStatus::HalfApplied
+        );
+        // A rollback goes on as a rollback: until then its migration is neither applied nor rolled back.
+        for ended in [0, 1] {
+            assert_eq!(
+                status(Direction::Down, 1, ended, true),
+                ExecutionStatus::HalfApplied
+            );
+        }
+        assert_eq!(
+            left_by(Direction::Down, &[], true).0,
+            ExecutionStatus::Interrupted
         );
     }
 

@@ -5,7 +5,7 @@ use crate::database::{Access, Connection, DatabaseError, Statement, ask};
 use crate::registry::definition::OWN_TABLES;
 use crate::registry::snapshots::{self, SnapshotRow};
 use crate::schema::{ObjectCounts, Schema};
-use crate::script::{Checksum, DatabaseId};
+use crate::script::{Checksum, DatabaseId, EngineKind};
 use crate::time::Timestamp;
 
 use super::Engine;
@@ -54,7 +54,10 @@ impl Capture {
         caller: &Caller,
         run_id: Option<&str>,
     ) -> Self {
-        let counts = schema.object_counts();
+        let mut counts = schema.object_counts();
+        if managed.engine() == EngineKind::Cosmos {
+            counts.containers = Some(schema.containers.len());
+        }
         // Plain data always serialises.
         let text = serde_json::to_string(schema).unwrap_or_default();
         let parts = cut(&text, PART_BYTES);
@@ -283,12 +286,7 @@ impl Engine {
         }
         let mut all = Vec::new();
         for row in self.rows_of_environment().await? {
-            match self.reach(row) {
-                Ok(managed) => all.push(managed),
-                // This dbvc cannot have taken snapshots of it.
-                Err(EngineError::NoEngine { .. }) => {}
-                Err(error) => return Err(error),
-            }
+            all.push(self.reach(row)?);
         }
         Ok(all)
     }

@@ -116,6 +116,7 @@ codes! {
     MissingVariant => "missing-variant", Conflict, "There is no script for this engine";
     HalfApplied => "half-applied", Conflict, "A migration may be half applied";
     NotTransactional => "not-transactional", Conflict, "A script cannot run in a transaction";
+    NeedsKey => "needs-key", Conflict, "Changing containers needs the account's key";
     Protected => "protected", Conflict, "The migration is protected";
     Drifted => "drifted", Conflict, "The database was changed by hand";
     RegistryLost => "registry-lost", Conflict, "The registry was lost";

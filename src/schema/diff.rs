@@ -216,6 +216,7 @@ fn column_property(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::container::{Container, ContainerThroughput};
     use crate::schema::model::*;
     use proptest::prelude::*;
 
@@ -578,6 +579,70 @@ mod tests {
                 ]
             );
         }
+    }
+
+    #[test]
+    fn a_container_is_compared_by_its_settings() {
+        let one = Container {
+            name: "users".into(),
+            partition_key: vec!["/id".into()],
+            ..Container::default()
+        };
+        let mut other = one.clone();
+        other.unique_keys = vec![vec!["/a".into(), "/b".into()], vec!["/c".into()]];
+        other.indexing.excluded_paths = vec!["/big/*".into()];
+        other.indexing.composite_indexes = vec![vec!["/a".into(), "/b DESC".into()]];
+        other
+            .indexing
+            .other
+            .insert("spatialIndexes".into(), "[]".into());
+        other.default_ttl = Some(60);
+        other.throughput = Some(ContainerThroughput::Manual(400));
+        other
+            .other
+            .insert("analyticalStorageTtl".into(), "-1".into());
+        let holding = |containers: Vec<Container>| Schema {
+            containers,
+            ..Schema::default()
+        };
+        let from = holding(vec![one]);
+        let changes = diff(&from, &holding(vec![other.clone()]));
+        assert_eq!(
+            names(&changes),
+            [(ChangeKind::Changed, ObjectKind::Container, "users")]
+        );
+        assert_eq!(
+            changes[0].details,
+            [
+                detail("composite indexes", None, Some("(/a, /b DESC)")),
+                detail("default ttl", None, Some("60 seconds")),
+                detail("excluded paths", None, Some("/big/*")),
+                detail("other indexes", None, Some("spatialIndexes: []")),
+                detail("other settings", None, Some("analyticalStorageTtl: -1")),
+                detail("throughput", None, Some("400 RU/s")),
+                detail("unique keys", None, Some("(/a, /b), (/c)")),
+            ]
+        );
+        other.default_ttl = Some(-1);
+        other.throughput = Some(ContainerThroughput::AutoscaleMax(4000));
+        let to = holding(vec![other]);
+        let changes = diff(&from, &to);
+        assert!(changes[0].details.contains(&detail(
+            "default ttl",
+            None,
+            Some("on, without a default")
+        )));
+        assert!(changes[0].details.contains(&detail(
+            "throughput",
+            None,
+            Some("autoscale up to 4000 RU/s")
+        )));
+        assert_ne!(from.hash(), to.hash());
+        let gone = diff(&to, &Schema::default());
+        assert_eq!(
+            names(&gone),
+            [(ChangeKind::Removed, ObjectKind::Container, "users")]
+        );
     }
 
     #[test]

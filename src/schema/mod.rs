@@ -4,6 +4,7 @@
 //! says which differences of writing mean nothing; `facts` takes a schema apart by those rules, and both the hash and
 //! [`diff()`] compare nothing but facts, so equal hashes and an empty diff are one and the same thing.
 
+pub mod container;
 pub mod diff;
 mod facts;
 pub mod lexer;
@@ -11,6 +12,7 @@ pub mod model;
 pub mod normalise;
 pub mod report;
 
+pub use container::{Container, ContainerThroughput, IndexingPolicy};
 pub use diff::{Change, ChangeKind, Detail, diff};
 pub use model::{
     Check, Column, ForeignKey, FormatVersion, Generated, Index, KeyColumn, KeyTerm, Module,

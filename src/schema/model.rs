@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::container::Container;
+
 /// The schema of one database at one moment.
 ///
 /// Names are single strings: `orders` on SQLite, `dbo.orders` on SQL Server.
@@ -24,6 +26,9 @@ pub struct Schema {
     pub functions: Vec<Module>,
     #[serde(default)]
     pub triggers: Vec<Trigger>,
+    /// On Cosmos DB, which has nothing of the above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub containers: Vec<Container>,
 }
 
 /// The format in which this dbvc writes schemas; it reads this one and those before it.
@@ -351,6 +356,7 @@ pub enum ObjectKind {
     Trigger,
     Procedure,
     Function,
+    Container,
 }
 
 impl ObjectKind {
@@ -367,6 +373,7 @@ impl ObjectKind {
             Self::Trigger => "trigger",
             Self::Procedure => "procedure",
             Self::Function => "function",
+            Self::Container => "container",
         }
     }
 }
@@ -384,6 +391,9 @@ pub struct ObjectCounts {
     pub triggers: usize,
     /// Primary keys, unique constraints, foreign keys and checks. NOT NULL and defaults belong to their column.
     pub constraints: usize,
+    /// Of a Cosmos DB database only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub containers: Option<usize>,
 }
 
 impl Schema {
@@ -405,6 +415,7 @@ impl Schema {
             functions: self.functions.len(),
             triggers: self.triggers.len(),
             constraints: self.tables.iter().map(constraints_of).sum(),
+            containers: (!self.containers.is_empty()).then_some(self.containers.len()),
         }
     }
 
@@ -437,6 +448,7 @@ impl Schema {
         self.procedures.sort();
         self.functions.sort();
         self.triggers.sort();
+        self.containers.sort();
         self
     }
 }
@@ -612,6 +624,31 @@ mod tests {
         let json = serde_json::json!({"name": "v", "text": "…", "ansiNullsOff": true});
         assert_eq!(serde_json::to_value(&old).unwrap(), json);
         assert_eq!(serde_json::from_value::<Module>(json).unwrap(), old);
+    }
+
+    #[test]
+    fn containers_are_written_only_where_there_are_some() {
+        let text = serde_json::to_string(&Schema::default()).unwrap();
+        assert!(!text.contains("containers"), "{text}");
+        let counts = serde_json::to_string(&Schema::default().object_counts()).unwrap();
+        assert!(!counts.contains("containers"), "{counts}");
+        let cosmos = Schema {
+            containers: vec![Container {
+                name: "users".into(),
+                partition_key: vec!["/id".into()],
+                ..Container::default()
+            }],
+            ..Schema::default()
+        };
+        let text = serde_json::to_string(&cosmos).unwrap();
+        assert!(
+            text.ends_with(
+                r#""containers":[{"name":"users","partitionKey":["/id"],"indexing":{"mode":"consistent","includedPaths":["/*"]}}]}"#
+            ),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<Schema>(&text).unwrap(), cosmos);
+        assert_eq!(cosmos.object_counts().containers, Some(1));
     }
 
     #[test]

@@ -35,6 +35,13 @@ impl EngineKind {
         }
     }
 
+    /// Whether a batch of which nobody knows whether it was applied can be sent again: every operation on Cosmos DB says
+    /// what is to be, and finds out whether it is so already.
+    #[must_use]
+    pub fn takes_batches_again(self) -> bool {
+        matches!(self, Self::Cosmos)
+    }
+
     /// How the name of a script for this engine ends. The suffix of SQL Server is also an end of that of SQLite: try
     /// the longer one first.
     #[must_use]

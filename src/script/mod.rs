@@ -12,6 +12,7 @@ mod finding;
 mod lint;
 mod migration_id;
 mod migration_name;
+pub mod operations;
 mod statement;
 mod syntax;
 mod text_form;
@@ -34,10 +35,13 @@ pub use lint::{
 };
 pub use migration_id::{MigrationId, MigrationIdError};
 pub use migration_name::{MigrationName, MigrationNameError};
+pub use operations::{Operation, OperationFault, OperationScript, PlacedOperation};
 pub use statement::{
     SessionChanges, TransactionEnd, is_single_statement, needs_no_transaction, own_transaction_end,
     session_changes,
 };
 pub use syntax::Syntax;
-pub use variables::{Reference, UndefinedVariable, VariableError, Variables, references};
+pub use variables::{
+    Reference, UndefinedVariable, VariableError, Variables, json_references, references,
+};
 pub use version::{Version, VersionError};

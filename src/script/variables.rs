@@ -159,6 +159,61 @@ impl Variables {
     }
 }
 
+/// The names of the variables of a JSON text, each with its line. All stand in strings: JSON has no other place for them.
+pub fn json_references(text: &str) -> impl Iterator<Item = (&str, u32)> {
+    json_places(text).map(|(range, line)| (&text[range.start + 2..range.end - 1], line))
+}
+
+fn json_places(text: &str) -> impl Iterator<Item = (Range<usize>, u32)> {
+    let mut line = 1;
+    let mut counted = 0;
+    text.match_indices("$(").filter_map(move |(offset, _)| {
+        let name = name_in_reference(&text[offset..])?;
+        line += line_ends(&text[counted..offset]);
+        counted = offset;
+        Some((offset..offset + name.len() + MARKS, line))
+    })
+}
+
+fn line_ends(text: &str) -> u32 {
+    let bytes = text.as_bytes();
+    let ends = bytes.iter().enumerate().filter(|(at, byte)| {
+        **byte == b'\n' || (**byte == b'\r' && bytes.get(at + 1) != Some(&b'\n'))
+    });
+    u32::try_from(ends.count()).unwrap_or(u32::MAX)
+}
+
+impl Variables {
+    /// Puts the values into a JSON text, once, so that each is a part of the string in which its variable stands and of
+    /// nothing else.
+    ///
+    /// # Errors
+    ///
+    /// The first variable that has no value.
+    pub fn substitute_json<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, UndefinedVariable> {
+        let mut substituted = String::new();
+        let mut copied = 0;
+        for (range, line) in json_places(text) {
+            let name = &text[range.start + 2..range.end - 1];
+            let value = self.0.get(&name.to_ascii_lowercase());
+            let value = value.ok_or_else(|| UndefinedVariable {
+                name: name.to_owned(),
+                line,
+            })?;
+            substituted.push_str(&text[copied..range.start]);
+            // A string in its quotes; without them it is what stands within a string.
+            let quoted = serde_json::Value::from(value.as_str()).to_string();
+            substituted.push_str(&quoted[1..quoted.len() - 1]);
+            copied = range.end;
+        }
+        if copied == 0 {
+            return Ok(Cow::Borrowed(text));
+        }
+        substituted.push_str(&text[copied..]);
+        Ok(Cow::Owned(substituted))
+    }
+}
+
 impl fmt::Debug for Variables {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.debug_set().entries(self.0.keys()).finish()
@@ -364,6 +419,29 @@ mod tests {
         assert_eq!(
             variables(&[("ab", "1"), ("aB", "2")]),
             Err(VariableError::Repeated)
+        );
+    }
+
+    #[test]
+    fn in_json_a_value_stays_within_its_string() {
+        let variables = variables(&[("who", "ada \\ \", \"x\": \"")]).unwrap();
+        let text = "{\"a\": \"<$(WHO)>\",\r\n \"b\": \"$(1) $who\"}";
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&variables.substitute_json(text).unwrap())
+                .unwrap(),
+            serde_json::json!({"a": "<ada \\ \", \"x\": \">", "b": "$(1) $who"})
+        );
+        let nothing = variables.substitute_json("{}").unwrap();
+        assert!(matches!(nothing, Cow::Borrowed("{}")));
+        let text = "{\"a\":\r\n \"$(who)\",\n \"b\": \"$(nobody)\"}";
+        let names: Vec<_> = json_references(text).collect();
+        assert_eq!(names, [("who", 2), ("nobody", 3)]);
+        assert_eq!(
+            variables.substitute_json(text),
+            Err(UndefinedVariable {
+                name: "nobody".to_owned(),
+                line: 3
+            })
         );
     }
 

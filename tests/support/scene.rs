@@ -373,13 +373,19 @@ impl Scene {
     /// Everything that must hold whatever happened: the trail has no gap and right hashes, the archive has each event
     /// once, nothing has failed in verifying, and no drift is claimed.
     pub async fn expect_sound(&self, host: &Host, database: &str) {
+        self.expect_sound_with_records_in(host, database, database)
+            .await;
+    }
+
+    /// The same of a database whose records are in another one.
+    pub async fn expect_sound_with_records_in(&self, host: &Host, database: &str, registry: &str) {
         let events = trail(host, database).await;
         expect_whole_chain(&events);
         until("all events to be in the archive", async || {
             let undelivered = format!(
                 "SELECT COUNT(*) FROM audit_events WHERE delivered_at IS NULL AND database_id = '{database}'"
             );
-            let waiting = self.read(database, &undelivered).await;
+            let waiting = self.read(registry, &undelivered).await;
             (waiting == ["0"]).then_some(())
         })
         .await;

@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::files::{FilesError, ListedFile, ListedFolder, ListedFolders};
 use crate::script::{
-    Batch, CheckedFile, Checksum, Encoding, EngineKind, FileName, Finding, Severity, Syntax,
-    check_decoding, check_folder, check_operations, check_split, decode, split,
+    Batch, CheckedFile, Checksum, Encoding, EngineKind, FileName, Finding, PlacedOperation,
+    Severity, Syntax, check_decoding, check_folder, check_operations, check_split, decode,
+    operations, split,
 };
 
 /// What was found in all files. Its JSON is what `--format json` prints.
@@ -105,6 +106,13 @@ impl FileReport {
         self.encoding = Some(encoding.as_str());
         self.checksum = Some(Checksum::of_text(text));
         let Some(syntax) = Syntax::of_engine(engine) else {
+            if let Ok(script) = operations::parse(text) {
+                self.batches = script
+                    .operations
+                    .iter()
+                    .map(BatchReport::of_operation)
+                    .collect();
+            }
             return check_operations(text);
         };
         let split = split(text, syntax);
@@ -116,6 +124,15 @@ impl FileReport {
 }
 
 impl BatchReport {
+    fn of_operation(placed: &PlacedOperation<'_>) -> Self {
+        Self {
+            index: placed.index,
+            line: placed.line,
+            count: 1,
+            sha256: placed.sha256(),
+        }
+    }
+
     fn of_batch(batch: &Batch<'_>) -> Self {
         Self {
             index: batch.index,

@@ -14,10 +14,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
 use super::super::identity::Identities;
+use super::super::secrets::{ConnectionVariables, KeyVault, Secrets};
 use super::connection_string::{ConnectionString, Encryption, ServerAddress};
 use super::credentials::{CredentialError, Credentials, Proof};
 use super::retry::{Failure, RetryPolicy};
-use super::target::{ConnectionVariables, KeyVault, Secrets, Target, TargetError};
+use super::target::{Target, TargetError};
 use crate::database::reference::ConnectionReference;
 
 /// A connection that is logged in.
@@ -271,7 +272,7 @@ pub struct Connectors {
 #[derive(Debug)]
 struct Shared {
     credentials: Arc<Credentials>,
-    secrets: Arc<Secrets>,
+    secrets: Arc<Secrets<ConnectionString>>,
     variables: ConnectionVariables,
     retry: RetryPolicy,
     outside: Arc<dyn Outside>,

@@ -29,7 +29,6 @@ pub use connection::SqlServerConnection;
 pub use connection_string::{ConnectionString, ConnectionStringError};
 use pool::Pools;
 pub use retry::RetryPolicy;
-pub use target::ConnectionVariables;
 
 /// What a script may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,49 +1,10 @@
 //! Where a managed database is reached: by the settings, or by the reference in its row of the inventory.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
-use async_trait::async_trait;
-use azure_core::credentials::Secret;
-use azure_core::http::StatusCode;
-use azure_security_keyvault_secrets::SecretClient;
-use tokio::time::{Instant, timeout};
-
-use super::super::identity::{Identities, IdentityError};
+use super::super::secrets::{ConnectionVariables, SecretError, SecretPlace, Secrets};
 use super::connection_string::{ConnectionString, ConnectionStringError};
 use crate::database::reference::ConnectionReference;
-
-/// How long a secret that was read is taken to be as it was.
-const SECRET_KEPT: Duration = Duration::from_secs(600);
-
-/// How long reading a secret may take, the token for it included.
-const SECRET_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The environment variables that `env:` references may name, as they were at the start. Their values are secrets, so that
-/// the `Debug` form shows the names only.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct ConnectionVariables(BTreeMap<String, Secret>);
-
-impl ConnectionVariables {
-    fn get(&self, name: &str) -> Option<&Secret> {
-        self.0.get(name)
-    }
-}
-
-impl FromIterator<(String, String)> for ConnectionVariables {
-    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
-        let secret = |(name, value)| (name, Secret::new::<String>(value));
-        Self(variables.into_iter().map(secret).collect())
-    }
-}
-
-impl fmt::Debug for ConnectionVariables {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries(self.0.keys()).finish()
-    }
-}
 
 /// Why it is not known where a database is reached.
 #[derive(Debug, thiserror::Error)]
@@ -60,194 +21,20 @@ pub enum TargetError {
         #[source]
         error: ConnectionStringError,
     },
-    /// A reference to a secret outside Azure Key Vault.
-    #[error("a secret is referred to as keyvault:https://<vault>.vault.azure.net/secrets/<name>")]
-    SecretReference,
-    /// The vault has no such secret.
-    #[error("the secret {url} does not exist")]
-    NoSecret {
-        /// Which one.
-        url: String,
-    },
-    /// The app may not read the secret.
-    #[error(
-        "the app's identity may not read the secret {url}: give it the role Key Vault Secrets User, and let the vault's firewall admit the app"
-    )]
-    SecretDenied {
-        /// Which one.
-        url: String,
-    },
-    /// The vault did not answer.
-    #[error("the secret {url} could not be read: {error}")]
-    Vault {
-        /// Which one.
-        url: String,
-        /// What went wrong.
-        #[source]
-        error: azure_core::Error,
-    },
-    /// The vault did not answer in time.
-    #[error("the secret {url} could not be read within {} s", SECRET_TIMEOUT.as_secs())]
-    VaultTooLate {
-        /// Which one.
-        url: String,
-    },
-    /// There is no identity to read the secret with.
+    /// The secret that a reference names cannot be had.
     #[error(transparent)]
-    Identity(#[from] IdentityError),
+    Secret(#[from] SecretError),
 }
 
-impl TargetError {
-    /// What the vault's answer says about a secret.
-    fn of_vault(place: &SecretPlace, error: azure_core::Error) -> Self {
-        let url = place.to_string();
-        match error.http_status() {
-            Some(StatusCode::NotFound) => Self::NoSecret { url },
-            Some(StatusCode::Forbidden | StatusCode::Unauthorized) => Self::SecretDenied { url },
-            _ => Self::Vault { url, error },
-        }
-    }
-
-    /// Whether the vault, and not what it said, is the reason.
-    fn is_silence(&self) -> bool {
-        matches!(self, Self::Vault { .. } | Self::VaultTooLate { .. })
-    }
+fn parse(text: &str, reference: impl FnOnce() -> String) -> Result<ConnectionString, TargetError> {
+    ConnectionString::parse(text).map_err(|error| TargetError::ConnectionString {
+        reference: reference(),
+        error,
+    })
 }
 
-/// A secret in Azure Key Vault, by its vault and name.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct SecretPlace {
-    vault: String,
-    name: String,
-}
-
-impl SecretPlace {
-    /// Only hosts of Azure Key Vault, whatever made the reference: reading sends the app's token there.
-    fn of(url: &str) -> Result<Self, TargetError> {
-        let parts = url
-            .strip_prefix("https://")
-            .and_then(|rest| rest.split_once(".vault.azure.net/secrets/"));
-        let plain = |part: &str| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
-        };
-        match parts {
-            Some((vault, name)) if plain(vault) && plain(name) => Ok(Self {
-                vault: vault.to_owned(),
-                name: name.to_owned(),
-            }),
-            _ => Err(TargetError::SecretReference),
-        }
-    }
-}
-
-impl fmt::Display for SecretPlace {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            formatter,
-            "https://{}.vault.azure.net/secrets/{}",
-            self.vault, self.name
-        )
-    }
-}
-
-/// Reads secrets.
-#[async_trait]
-pub(super) trait Vault: fmt::Debug + Send + Sync {
-    async fn read(&self, place: &SecretPlace) -> Result<Secret, TargetError>;
-}
-
-/// Azure Key Vault, read with the identity of the process.
-#[derive(Debug)]
-pub(super) struct KeyVault(pub Arc<Identities>);
-
-#[async_trait]
-impl Vault for KeyVault {
-    async fn read(&self, place: &SecretPlace) -> Result<Secret, TargetError> {
-        let endpoint = format!("https://{}.vault.azure.net", place.vault);
-        let failed = |error| TargetError::of_vault(place, error);
-        let client = SecretClient::new(&endpoint, self.0.of_process()?, None).map_err(failed)?;
-        let reading = async { client.get_secret(&place.name, None).await?.into_model() };
-        let secret = timeout(SECRET_TIMEOUT, reading)
-            .await
-            .map_err(|_| TargetError::VaultTooLate {
-                url: place.to_string(),
-            })?
-            .map_err(failed)?;
-        Ok(Secret::new(secret.value.unwrap_or_default()))
-    }
-}
-
-/// The secrets that were read, kept for all connections of the process.
-#[derive(Debug)]
-pub(super) struct Secrets {
-    vault: Arc<dyn Vault>,
-    kept: Mutex<HashMap<SecretPlace, Kept>>,
-}
-
-#[derive(Debug, Clone)]
-struct Kept {
-    connection: Arc<ConnectionString>,
-    read_at: Instant,
-}
-
-impl Secrets {
-    pub fn new(vault: Arc<dyn Vault>) -> Self {
-        Self {
-            vault,
-            kept: Mutex::default(),
-        }
-    }
-
-    fn kept(&self, place: &SecretPlace) -> Option<Kept> {
-        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.get(place).cloned()
-    }
-
-    /// The connection string in a secret, at most [`SECRET_KEPT`] old; older only while the vault is silent, because the
-    /// database may well be there.
-    async fn get(&self, place: &SecretPlace) -> Result<Arc<ConnectionString>, TargetError> {
-        let kept = self.kept(place);
-        match kept {
-            Some(kept) if kept.read_at.elapsed() < SECRET_KEPT => Ok(kept.connection),
-            Some(kept) => match self.read(place).await {
-                Err(error) if error.is_silence() => {
-                    tracing::warn!(%error, "using a secret as it was read before");
-                    Ok(kept.connection)
-                }
-                read => read,
-            },
-            None => self.read(place).await,
-        }
-    }
-
-    async fn read(&self, place: &SecretPlace) -> Result<Arc<ConnectionString>, TargetError> {
-        let secret = self.vault.read(place).await?;
-        let connection = parse(secret.secret(), || format!("the secret {place}"))?;
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.insert(
-            place.clone(),
-            Kept {
-                connection: connection.clone(),
-                read_at: Instant::now(),
-            },
-        );
-        Ok(connection)
-    }
-}
-
-fn parse(
-    text: &str,
-    reference: impl FnOnce() -> String,
-) -> Result<Arc<ConnectionString>, TargetError> {
-    ConnectionString::parse(text)
-        .map(Arc::new)
-        .map_err(|error| TargetError::ConnectionString {
-            reference: reference(),
-            error,
-        })
+fn parse_secret(place: &SecretPlace, text: &str) -> Result<ConnectionString, TargetError> {
+    parse(text, || format!("the secret {place}"))
 }
 
 /// Where a database is reached.
@@ -261,7 +48,7 @@ enum Kind {
     /// May be changed by somebody at any time.
     Secret {
         place: SecretPlace,
-        secrets: Arc<Secrets>,
+        secrets: Arc<Secrets<ConnectionString>>,
     },
 }
 
@@ -276,20 +63,20 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// [`TargetError::NoVariable`], [`TargetError::ConnectionString`] and [`TargetError::SecretReference`].
+    /// [`TargetError::NoVariable`], [`TargetError::ConnectionString`] and [`SecretError::Reference`].
     pub fn of_reference(
         reference: &ConnectionReference,
         variables: &ConnectionVariables,
-        secrets: &Arc<Secrets>,
+        secrets: &Arc<Secrets<ConnectionString>>,
     ) -> Result<Self, TargetError> {
         let kind = match reference {
             ConnectionReference::Environment(name) => {
                 let value = variables
                     .get(name)
                     .ok_or_else(|| TargetError::NoVariable(name.clone()))?;
-                Kind::Fixed(parse(value.secret(), || {
+                Kind::Fixed(Arc::new(parse(value.secret(), || {
                     format!("the environment variable {name}")
-                })?)
+                })?))
             }
             ConnectionReference::KeyVault(url) => Kind::Secret {
                 place: SecretPlace::of(url)?,
@@ -316,7 +103,9 @@ impl Target {
     pub async fn resolve(&self) -> Result<Arc<ConnectionString>, TargetError> {
         match &self.0 {
             Kind::Fixed(connection) => Ok(connection.clone()),
-            Kind::Secret { place, secrets } => secrets.get(place).await,
+            Kind::Secret { place, secrets } => {
+                secrets.get(place, |text| parse_secret(place, text)).await
+            }
         }
     }
 
@@ -333,7 +122,9 @@ impl Target {
         match &self.0 {
             Kind::Fixed(_) => Ok(None),
             Kind::Secret { place, secrets } => {
-                let connection = secrets.read(place).await?;
+                let connection = secrets
+                    .read(place, |text| parse_secret(place, text))
+                    .await?;
                 Ok((*connection != *refused).then_some(connection))
             }
         }
@@ -344,8 +135,13 @@ impl Target {
 mod tests {
     use std::collections::VecDeque;
 
-    use azure_core::error::ErrorKind;
+    use std::sync::Mutex;
+    use std::time::Duration;
 
+    use async_trait::async_trait;
+    use azure_core::credentials::Secret;
+
+    use super::super::super::secrets::{SECRET_KEPT, Vault};
     use super::*;
 
     const URL: &str = "https://lpa.vault.azure.net/secrets/sql-dev";
@@ -365,14 +161,14 @@ mod tests {
 
     #[async_trait]
     impl Vault for ToldVault {
-        async fn read(&self, place: &SecretPlace) -> Result<Secret, TargetError> {
+        async fn read(&self, place: &SecretPlace) -> Result<Secret, SecretError> {
             let url = place.to_string();
             let says = self.0.lock().unwrap().pop_front();
             match says.expect("the vault is asked too often") {
                 Says::Database(name) => Ok(Secret::new(text(name))),
                 Says::Nonsense => Ok(Secret::new("hush")),
-                Says::NoSuchSecret => Err(TargetError::NoSecret { url }),
-                Says::Nothing => Err(TargetError::VaultTooLate { url }),
+                Says::NoSuchSecret => Err(SecretError::Absent { url }),
+                Says::Nothing => Err(SecretError::TooLate { url }),
             }
         }
     }
@@ -381,12 +177,15 @@ mod tests {
         format!("Server=s;Database={database};User ID=ada;Password=hush")
     }
 
-    fn secrets(says: impl IntoIterator<Item = Says>) -> Arc<Secrets> {
+    fn secrets(says: impl IntoIterator<Item = Says>) -> Arc<Secrets<ConnectionString>> {
         let vault = ToldVault(Mutex::new(says.into_iter().collect()));
         Arc::new(Secrets::new(Arc::new(vault)))
     }
 
-    fn target(reference: &str, secrets: &Arc<Secrets>) -> Result<Target, TargetError> {
+    fn target(
+        reference: &str,
+        secrets: &Arc<Secrets<ConnectionString>>,
+    ) -> Result<Target, TargetError> {
         let variables = [
             ("DBVC_CONN_SHOP".to_owned(), text("shop")),
             ("SQL_PASSWORD".to_owned(), "hush".to_owned()),
@@ -441,46 +240,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn the_vaults_answer_says_what_to_do() {
-        let place = SecretPlace::of(URL).unwrap();
-        for (status, words) in [
-            (StatusCode::NotFound, "does not exist"),
-            (StatusCode::Forbidden, "Key Vault Secrets User"),
-            (StatusCode::Unauthorized, "Key Vault Secrets User"),
-            (StatusCode::ServiceUnavailable, "could not be read: busy"),
-        ] {
-            let kind = ErrorKind::HttpResponse {
-                status,
-                error_code: None,
-                raw_response: None,
-            };
-            let error =
-                TargetError::of_vault(&place, azure_core::Error::with_message(kind, "busy"));
-            assert!(error.to_string().contains(words), "{error}");
-            assert!(error.to_string().contains(URL), "{error}");
-            let is_silence = status == StatusCode::ServiceUnavailable;
-            assert_eq!(error.is_silence(), is_silence);
-        }
-    }
-
-    #[test]
-    fn only_a_vault_of_azure_is_read() {
-        assert_eq!(SecretPlace::of(URL).unwrap().to_string(), URL);
-        for url in [
-            "http://lpa.vault.azure.net/secrets/x",
-            "https://evil.example/.vault.azure.net/secrets/x",
-            "https://lpa.vault.azure.net.evil.example/secrets/x",
-            "https://lpa.vault.azure.net/secrets/x/version",
-            "https://lpa.vault.azure.net/secrets/",
-            "https://.vault.azure.net/secrets/x",
-            "https://evil.example#.vault.azure.net/secrets/x",
-        ] {
-            let error = SecretPlace::of(url).unwrap_err();
-            assert!(matches!(error, TargetError::SecretReference), "{url}");
-        }
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_secret_is_read_at_the_first_use_and_every_ten_minutes() {
         let secrets = secrets([Says::Database("a"), Says::Database("b")]);
@@ -506,7 +265,10 @@ mod tests {
         ]);
         let target = target(&format!("keyvault:{URL}"), &secrets).unwrap();
         let error = database(&target).await.unwrap_err();
-        assert!(matches!(error, TargetError::VaultTooLate { .. }));
+        assert!(matches!(
+            error,
+            TargetError::Secret(SecretError::TooLate { .. })
+        ));
         assert_eq!(database(&target).await.unwrap(), "a");
         tokio::time::advance(SECRET_KEPT).await;
         assert_eq!(database(&target).await.unwrap(), "a");
@@ -528,13 +290,5 @@ mod tests {
         let changed = target.resolve_anew(&refused).await.unwrap().unwrap();
         assert_eq!(changed.database_name(), "b");
         assert_eq!(database(&target).await.unwrap(), "b");
-    }
-
-    #[test]
-    fn variables_show_their_names_only() {
-        let variables: ConnectionVariables = [("SQL_X".to_owned(), "hush".to_owned())]
-            .into_iter()
-            .collect();
-        assert_eq!(format!("{variables:?}"), r#"{"SQL_X"}"#);
     }
 }

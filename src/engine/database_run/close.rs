@@ -5,7 +5,8 @@ use crate::database::{Connection, ask};
 use crate::registry::lock::Lease;
 use crate::registry::runs;
 use crate::registry::state::{self, DatabaseState};
-use crate::script::Version;
+use crate::schema::Schema;
+use crate::script::{EngineKind, Version};
 use crate::time::Timestamp;
 
 use super::super::access::last_holder;
@@ -34,8 +35,12 @@ impl DatabaseRun {
         let connection = ready.connection.as_mut();
         let mut change = Change::of(self.managed.id());
         let mut snapshot_id = None;
-        if attempted || ready.snapshot_missing {
-            let schema = live_schema(connection, &self.managed).await?;
+        let schema = if attempted || ready.snapshot_missing {
+            self.schema_afterwards(connection).await?
+        } else {
+            None
+        };
+        if let Some(schema) = schema {
             let capture = Capture::of(
                 &schema,
                 &self.managed,
@@ -88,6 +93,25 @@ impl DatabaseRun {
         // Who polls is told only now: before, others still found the database locked.
         self.live.with(end);
         Ok(())
+    }
+
+    /// The schema as the run left it. Cosmos DB may be down while the records can be written: then the next run takes the
+    /// snapshot that is missing.
+    async fn schema_afterwards(
+        &self,
+        connection: &mut dyn Connection,
+    ) -> Result<Option<Schema>, EngineError> {
+        match live_schema(connection, &self.managed).await {
+            Ok(schema) => Ok(Some(schema)),
+            Err(problem) if self.managed.engine() == EngineKind::Cosmos => {
+                tracing::warn!(
+                    database = %self.managed.id(), run = %self.run_id, error = &problem as &dyn std::error::Error,
+                    "no snapshot could be taken; the next run takes it"
+                );
+                Ok(None)
+            }
+            Err(problem) => Err(problem),
+        }
     }
 
     /// Puts the end of the work on this database into the run object, and the end of the run when its row has it.

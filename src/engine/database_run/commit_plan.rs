@@ -16,7 +16,9 @@ use crate::time::Timestamp;
 
 use super::super::access::new_id;
 use super::super::error::EngineError;
-use super::super::script_execution::{self, Resume, Step, hashes, is_transactional, resume_point};
+use super::super::script_execution::{
+    self, Resume, Step, hashes, is_transactional, needs_key, resume_point,
+};
 use super::super::snapshots::live_schema;
 use super::super::view::{RunMigration, RunStatus, StepStatus};
 use super::super::{OnDrift, drift, recovery};
@@ -47,15 +49,16 @@ impl DatabaseRun {
         } else {
             self.plan(state)?
         };
-        let mut change = Change::of(self.managed.id());
-        if !planned.is_empty() {
-            self.look_for_drift(connection, state, &mut change).await?;
-        }
         let definitions = self.definitions(connection, &planned).await?;
         let definitions: HashMap<&MigrationId, &Definition> = definitions
             .iter()
             .map(|definition| (&definition.migration_id, definition))
             .collect();
+        self.refuse_without_key(&planned, &definitions)?;
+        let mut change = Change::of(self.managed.id());
+        if !planned.is_empty() {
+            self.look_for_drift(connection, state, &mut change).await?;
+        }
         let records = state.by_id();
         let mut steps = Vec::with_capacity(planned.steps.len());
         let first_place = self
@@ -129,6 +132,35 @@ impl DatabaseRun {
             baselined: !baselined.is_empty(),
             head,
         })
+    }
+
+    /// Refuses operations that nobody may send without a key, before any is sent.
+    fn refuse_without_key(
+        &self,
+        planned: &Planned,
+        definitions: &HashMap<&MigrationId, &Definition>,
+    ) -> Result<(), EngineError> {
+        if self.managed.database.has_key() {
+            return Ok(());
+        }
+        let unfit: Vec<MigrationId> = planned
+            .steps
+            .iter()
+            .filter(|(id, direction)| {
+                let definition = definitions.get(id);
+                let script = definition.and_then(|definition| match direction {
+                    Direction::Down => definition.down_script.as_deref(),
+                    Direction::Up | Direction::Baseline => Some(definition.up_script.as_str()),
+                });
+                script.is_some_and(|script| needs_key(script, self.managed.engine()))
+            })
+            .map(|(id, _)| id.clone())
+            .collect();
+        if unfit.is_empty() {
+            Ok(())
+        } else {
+            Err(EngineError::NeedsKey(unfit))
+        }
     }
 
     async fn look_for_drift(
@@ -232,13 +264,13 @@ impl DatabaseRun {
         let batches = script_execution::batches(script, engine, self.engine.options());
         let transactional = is_transactional(script, engine);
         let hashes = hashes(script, engine);
-        let resume = match (direction, &record.applied) {
-            (Direction::Up, Some(applied))
-                if matches!(
-                    applied.status,
-                    AppliedStatus::Failed | AppliedStatus::Interrupted
-                ) =>
-            {
+        let goes_on = |status: AppliedStatus| match direction {
+            Direction::Up => matches!(status, AppliedStatus::Failed | AppliedStatus::Interrupted),
+            Direction::Down => engine.takes_batches_again() && status == AppliedStatus::HalfApplied,
+            Direction::Baseline => false,
+        };
+        let resume = match &record.applied {
+            Some(applied) if goes_on(applied.status) => {
                 self.resume(
                     connection,
                     record,
@@ -313,9 +345,17 @@ impl DatabaseRun {
             .zip(hashes)
             .map(|(batch, hash)| (batch.index, hash.clone(), batch.count))
             .collect();
-        let resumed = resume_point(execution_id, &progress, &sent, transactional, said_failed);
+        let may_repeat = self.managed.engine().takes_batches_again();
+        let resumed = resume_point(
+            execution_id,
+            &progress,
+            &sent,
+            transactional,
+            said_failed,
+            may_repeat,
+        );
         let resumed = match resumed {
-            Ok(Some(resume)) if sets_its_session(batches, resume.batch) => {
+            Ok(Some(resume)) if !may_repeat && sets_its_session(batches, resume.batch) => {
                 Err("an earlier batch set something for its session, which is gone")
             }
             other => other,
@@ -386,11 +426,12 @@ impl DatabaseRun {
             .engine
             .executions_of(connection, &self.managed, &self.run_id)
             .await?;
-        let has_failed = executed.iter().any(|execution| {
-            matches!(
-                execution.status,
-                ExecutionStatus::Failed | ExecutionStatus::HalfApplied
-            )
+        let goes_on = self.managed.engine().takes_batches_again();
+        let has_failed = executed.iter().any(|execution| match execution.status {
+            ExecutionStatus::Failed => true,
+            // A rollback that was cut off, and did not fail, goes on.
+            ExecutionStatus::HalfApplied => !goes_on || !execution.errors.is_empty(),
+            _ => false,
         });
         self.live.database(self.index, |database| {
             if has_failed {

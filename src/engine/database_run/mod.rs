@@ -11,6 +11,7 @@ use crate::database::SHORT_WAIT;
 use crate::database::{Connection, DatabaseError, ask};
 use crate::registry::executions::Direction;
 use crate::registry::lock::{FencingToken, Holding, Lease, LockRow};
+use crate::registry::migrations::AppliedStatus;
 use crate::registry::state::{self, DatabaseState};
 use crate::script::{MigrationId, Version};
 
@@ -118,6 +119,7 @@ fn is_refusal(problem: &EngineError) -> bool {
             | EngineError::NotApplied(_)
             | EngineError::NoDownScript(_)
             | EngineError::OwnMigration(_)
+            | EngineError::NeedsKey(_)
             | EngineError::Drifted { .. }
             | EngineError::ConfirmationRequired(_)
     )
@@ -157,11 +159,17 @@ impl DatabaseRun {
                         migration: request.migration_id.clone(),
                     }
                 })?;
-                if self.adopting && !wanted.is_applied() {
+                let goes_on = self.managed.engine().takes_batches_again();
+                let was_cut_off = goes_on
+                    && wanted
+                        .applied
+                        .as_ref()
+                        .is_some_and(|applied| applied.status == AppliedStatus::HalfApplied);
+                if self.adopting && !wanted.is_applied() && !was_cut_off {
                     // The former instance got that far.
                     return Ok(Planned::default());
                 }
-                let ids = plan_rollback(&state.migrations, wanted, request.cascade)?;
+                let ids = plan_rollback(&state.migrations, wanted, request.cascade, goes_on)?;
                 Ok(Planned {
                     steps: ids.into_iter().map(|id| (id, Direction::Down)).collect(),
                     ..Planned::default()
@@ -190,6 +198,12 @@ impl DatabaseRun {
                 .is_some()
             {
                 return Err(self.managed.locked(state.lock.as_ref()));
+            }
+            if self.engine.is_at_work_here(&self.managed, &state) {
+                return Err(EngineError::Locked {
+                    database: self.managed.id().clone(),
+                    holder: state.lock.as_ref().and_then(super::access::last_holder),
+                });
             }
             // What can be said without the lock is said without it; what is done is decided again under it.
             if !recovery::is_needed(&state) {

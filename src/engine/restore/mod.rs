@@ -217,6 +217,10 @@ impl Engine {
                 faults: archived.faults,
             });
         }
+        if !managed.has_own_tables() {
+            // Its records are in the home database, whose registry must be there.
+            self.open_for_writing(&self.home()).await?;
+        }
         let mut connection = managed
             .database
             .open(Access::Write)

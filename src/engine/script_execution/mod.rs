@@ -19,7 +19,7 @@ use crate::time::Timestamp;
 pub(super) use concealing::run_batches;
 pub(super) use in_transaction::at_its_end;
 pub(super) use resume::{Resume, resume_point};
-pub(super) use text::{Unsendable, batches, hashes, is_transactional};
+pub(super) use text::{Unsendable, batches, hashes, is_transactional, needs_key};
 
 use super::Engine;
 use super::access::Managed;

@@ -15,12 +15,14 @@ pub(in crate::engine) struct Resume {
 
 /// Decides where a script without a transaction goes on. `None`: from its beginning. An error: a person must decide.
 /// `said_failed`: a person has said that the batch of which nobody knows was not applied; what is known stays.
+/// `may_repeat`: such a batch can be sent again as it was.
 pub(in crate::engine) fn resume_point(
     from_execution: &str,
     progress: &[BatchProgress],
     batches: &[(u32, String, u32)],
     transactional_now: bool,
     said_failed: bool,
+    may_repeat: bool,
 ) -> Result<Option<Resume>, &'static str> {
     let any_done = progress.iter().any(|batch| batch.ended > 0);
     if transactional_now {
@@ -34,13 +36,18 @@ pub(in crate::engine) fn resume_point(
     }
     for done in progress {
         let is_unknown = done.begun > done.ended && !(done.failed && done.left_nothing);
-        if is_unknown && !said_failed {
+        if is_unknown && !said_failed && !may_repeat {
             return Err("it is not known whether a batch was applied");
         }
         let complete = done.ended == done.rounds;
         let same = batches.iter().any(|(index, sha256, rounds)| {
             *index == done.index && *sha256 == done.sha256 && *rounds == done.rounds
         });
+        if is_unknown && !said_failed && !same {
+            return Err(
+                "it is not known whether an operation was applied, and its text has changed",
+            );
+        }
         // A batch of which no round is done may have been mended.
         if !same && done.ended > 0 {
             return Err("a batch that was applied has another text now");
@@ -98,7 +105,14 @@ mod tests {
     fn goes_on_at_the_first_batch_without_an_intent() {
         let progress = [done(1, "a"), done(2, "b")];
         assert_eq!(
-            resume_point("e", &progress, &batches(&["a", "b", "c"]), false, false),
+            resume_point(
+                "e",
+                &progress,
+                &batches(&["a", "b", "c"]),
+                false,
+                false,
+                false
+            ),
             Ok(at(3))
         );
     }
@@ -116,6 +130,7 @@ mod tests {
                 &progress,
                 &batches(&["a", "mended", "c"]),
                 false,
+                false,
                 false
             ),
             Ok(at(2))
@@ -132,6 +147,7 @@ mod tests {
                 &[done(1, "a"), unknown],
                 &batches(&["a", "b"]),
                 false,
+                false,
                 false
             )
             .is_err()
@@ -143,13 +159,39 @@ mod tests {
         let mut failed = done(1, "a");
         failed.ended = 0;
         failed.failed = true;
-        assert!(resume_point("e", &[failed], &batches(&["a"]), false, false).is_err());
+        assert!(resume_point("e", &[failed], &batches(&["a"]), false, false, false).is_err());
+    }
+
+    #[test]
+    fn what_can_be_repeated_is_sent_again_as_it_was() {
+        let mut unknown = done(2, "b");
+        unknown.ended = 0;
+        let progress = [done(1, "a"), unknown.clone()];
+        let resumed =
+            |texts: &[&str]| resume_point("e", &progress, &batches(texts), false, false, true);
+        assert_eq!(resumed(&["a", "b", "c"]), Ok(at(2)));
+        assert!(resumed(&["a", "other", "c"]).is_err());
+        unknown.index = 1;
+        assert_eq!(
+            resume_point("e", &[unknown], &batches(&["b"]), false, false, true),
+            Ok(None)
+        );
     }
 
     #[test]
     fn an_applied_batch_may_not_change() {
         let progress = [done(1, "a")];
-        assert!(resume_point("e", &progress, &batches(&["other", "b"]), false, false).is_err());
+        assert!(
+            resume_point(
+                "e",
+                &progress,
+                &batches(&["other", "b"]),
+                false,
+                false,
+                false
+            )
+            .is_err()
+        );
     }
 
     #[test]
@@ -160,7 +202,7 @@ mod tests {
         rounds.ended = 3;
         let script = vec![(1, "a".to_owned(), 5)];
         assert_eq!(
-            resume_point("e", &[rounds], &script, false, false),
+            resume_point("e", &[rounds], &script, false, false, false),
             Ok(Some(Resume {
                 from_execution: "e".to_owned(),
                 batch: 1,
@@ -176,10 +218,10 @@ mod tests {
         failed.failed = true;
         failed.left_nothing = true;
         assert_eq!(
-            resume_point("e", &[failed], &batches(&["a"]), true, false),
+            resume_point("e", &[failed], &batches(&["a"]), true, false, false),
             Ok(None)
         );
-        assert!(resume_point("e", &[done(1, "a")], &batches(&["a"]), true, false).is_err());
+        assert!(resume_point("e", &[done(1, "a")], &batches(&["a"]), true, false, false).is_err());
     }
 
     #[test]
@@ -188,9 +230,19 @@ mod tests {
         unknown.ended = 0;
         let progress = [done(1, "a"), unknown];
         assert_eq!(
-            resume_point("e", &progress, &batches(&["a", "b"]), false, true),
+            resume_point("e", &progress, &batches(&["a", "b"]), false, true, false),
             Ok(at(2))
         );
-        assert!(resume_point("e", &progress, &batches(&["other", "b"]), false, true).is_err());
+        assert!(
+            resume_point(
+                "e",
+                &progress,
+                &batches(&["other", "b"]),
+                false,
+                true,
+                false
+            )
+            .is_err()
+        );
     }
 }

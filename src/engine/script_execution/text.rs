@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use crate::database::{BatchText, ServerError};
+use crate::script::operations::{self, OperationScript, PlacedOperation};
 use crate::script::{
-    Batch, Directives, EngineKind, Split, Syntax, needs_no_transaction, own_transaction_end, split,
+    Batch, Directives, EngineKind, OperationFault, Split, Syntax, needs_no_transaction,
+    own_transaction_end, split,
 };
 
 use super::super::EngineOptions;
@@ -47,14 +49,15 @@ impl Unsendable {
 ///
 /// # Errors
 ///
-/// When it cannot be split, uses a variable that has no value, or would end the transaction in which dbvc runs it.
+/// When it cannot be read, uses a variable that has no value, or would end the transaction in which dbvc runs it.
 pub(in crate::engine) fn batches(
     script: &str,
     engine: EngineKind,
     options: &EngineOptions,
 ) -> Result<Vec<BatchText>, Unsendable> {
-    let syntax = Syntax::of_engine(engine)
-        .ok_or_else(|| Unsendable::whole(format!("dbvc cannot run scripts for {engine} yet")))?;
+    let Some(syntax) = Syntax::of_engine(engine) else {
+        return operation_batches(script, options);
+    };
     let split = split(script, syntax).map_err(|error| Unsendable {
         line: Some(error.line),
         ..Unsendable::whole(error.to_string())
@@ -109,6 +112,67 @@ pub(in crate::engine) fn batches(
         .collect())
 }
 
+/// One batch for each operation of a Cosmos script.
+fn operation_batches(script: &str, options: &EngineOptions) -> Result<Vec<BatchText>, Unsendable> {
+    let script = operations::parse(script).map_err(|faults| unreadable(&faults, 1, None))?;
+    script
+        .operations
+        .iter()
+        .map(|placed| {
+            Ok(BatchText {
+                index: placed.index,
+                line: placed.line,
+                count: 1,
+                text: operation_text(&script, placed, options)?.into_owned(),
+            })
+        })
+        .collect()
+}
+
+/// The text of an operation as it is sent. With values in it, it must still be one.
+fn operation_text<'a>(
+    script: &OperationScript<'a>,
+    placed: &PlacedOperation<'a>,
+    options: &EngineOptions,
+) -> Result<Cow<'a, str>, Unsendable> {
+    if script.variables != Some(true) {
+        return Ok(Cow::Borrowed(placed.text));
+    }
+    let text = options
+        .script_variables
+        .substitute_json(placed.text)
+        .map_err(|undefined| Unsendable {
+            message: format!(
+                "the variable $({0}) has no value; set DBVC_VAR_{0}",
+                undefined.name
+            ),
+            line: Some(placed.line + undefined.line - 1),
+            batch: Some(placed.index),
+        })?;
+    match operations::parse_operation(&text) {
+        Ok(_) => Ok(text),
+        Err(faults) => Err(unreadable(&faults, placed.line, Some(placed.index))),
+    }
+}
+
+fn unreadable(faults: &[OperationFault], first_line: u32, batch: Option<u32>) -> Unsendable {
+    let first = faults.first();
+    Unsendable {
+        message: first.map(ToString::to_string).unwrap_or_default(),
+        line: first.map(|fault| first_line + fault.line - 1),
+        batch,
+    }
+}
+
+/// Whether one of a script's operations changes a container, which takes the account's key.
+pub(in crate::engine) fn needs_key(script: &str, engine: EngineKind) -> bool {
+    engine == EngineKind::Cosmos
+        && operations::parse(script).is_ok_and(|script| {
+            let mut placed = script.operations.iter();
+            placed.any(|placed| placed.operation.needs_key())
+        })
+}
+
 fn with_values<'a>(
     batch: &Batch<'a>,
     syntax: Syntax,
@@ -152,6 +216,18 @@ pub(in crate::engine) fn is_transactional(script: &str, engine: EngineKind) -> b
 
 /// Hashes of a script's batches, as they were written.
 pub(in crate::engine) fn hashes(script: &str, engine: EngineKind) -> Vec<String> {
+    if engine == EngineKind::Cosmos {
+        return operations::parse(script).map_or_else(
+            |_| Vec::new(),
+            |script| {
+                script
+                    .operations
+                    .iter()
+                    .map(PlacedOperation::sha256)
+                    .collect()
+            },
+        );
+    }
     split_for(script, engine).map_or_else(Vec::new, |(split, _)| {
         split.batches.iter().map(|batch| batch.sha256()).collect()
     })

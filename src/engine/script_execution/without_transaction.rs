@@ -275,12 +275,16 @@ impl Setting<'_> {
         believed: &mut Option<Head>,
     ) -> Result<Outcome, EngineError> {
         let first_of_all = progress.index == 1 && progress.ended == 0;
-        let (status, state) = match (progress.left_nothing, step.planned.direction) {
+        // What can be sent again is not half done, whatever is known of it.
+        let goes_on = progress.left_nothing || self.managed.engine().takes_batches_again();
+        let (status, state) = match (goes_on, step.planned.direction) {
             (true, Direction::Up | Direction::Baseline) => {
                 (ExecutionStatus::Failed, Some(AppliedStatus::Failed))
             }
             // Of a rollback nothing is left only when its very first batch failed; the migration stays applied.
-            (true, Direction::Down) if first_of_all => (ExecutionStatus::Failed, None),
+            (true, Direction::Down) if first_of_all && progress.left_nothing => {
+                (ExecutionStatus::Failed, None)
+            }
             _ => (
                 ExecutionStatus::HalfApplied,
                 Some(AppliedStatus::HalfApplied),

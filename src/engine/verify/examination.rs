@@ -1,7 +1,8 @@
 //! Reading what the checks judge, and putting their words together.
 
-use crate::database::{Access, Connection, DatabaseError};
+use crate::database::{Access, Connection, DatabaseError, ask};
 use crate::registry::executions::{self, Execution};
+use crate::registry::migrations;
 use crate::registry::state::{self, DatabaseState};
 use crate::schema::Schema;
 use crate::script::{EngineKind, MigrationId};
@@ -81,7 +82,10 @@ impl Records {
 
 /// Everything that the checks judge.
 pub(super) struct Evidence {
+    /// The engine of the database that has the registry.
     pub engine: EngineKind,
+    /// What that database says of dbvc's own versions.
+    pub definition: DatabaseState,
     /// Whether there is a registry at all.
     pub registered: bool,
     pub records: Records,
@@ -92,7 +96,12 @@ pub(super) struct Evidence {
 impl Engine {
     /// Looks at everything. Writes nothing and makes nothing.
     pub(super) async fn examine(&self, managed: &Managed) -> Result<Examination, EngineError> {
-        let mut connection = match managed.database.open(Access::Read).await {
+        // Where the registry is: the records of a Cosmos DB database are in the home database.
+        let registry = match managed.engine() {
+            EngineKind::Cosmos => self.home(),
+            EngineKind::SqlServer | EngineKind::Sqlite => managed.clone(),
+        };
+        let mut connection = match registry.database.open(Access::Read).await {
             Ok(connection) => Some(connection),
             Err(DatabaseError::Absent) => None,
             Err(error) => return Err(managed.problem(error)),
@@ -104,7 +113,7 @@ impl Engine {
                 .await
                 .map_err(|error| managed.problem(error))?,
         };
-        let tables = registry_schema::look(&schema, managed.engine());
+        let tables = registry_schema::look(&schema, registry.engine());
         if let registry_schema::Tables::Incomplete(missing) = tables {
             return Ok(unreadable(missing));
         }
@@ -115,6 +124,7 @@ impl Engine {
             .gather(
                 connection.as_deref_mut().map(|connection| connection as _),
                 managed,
+                &registry,
             )
             .await;
         let evidence = match gathered {
@@ -124,7 +134,10 @@ impl Engine {
             Err(error) => return Err(managed.problem(error)),
         };
         let drift = match self.against_live(managed, None).await {
-            Err(error) if !is_about_content(&error) => return Err(error),
+            // Cosmos DB being down keeps nobody from looking at the records.
+            Err(error) if !is_about_content(&error) && managed.engine() != EngineKind::Cosmos => {
+                return Err(error);
+            }
             looked => looked,
         };
         Ok(judge(&evidence, &drift))
@@ -134,15 +147,28 @@ impl Engine {
         &self,
         mut connection: Option<&mut (dyn Connection + 'static)>,
         managed: &Managed,
+        registry: &Managed,
     ) -> Result<Evidence, DatabaseError> {
         let records = match &mut connection {
             None => Records::none(),
             Some(connection) => read_records(*connection, managed).await?,
         };
+        let definition = match &mut connection {
+            Some(connection) if registry.id() != managed.id() => {
+                let reply = ask(*connection, migrations::records(registry.id())).await?;
+                let records = reply.rows.iter().map(migrations::parse_record);
+                DatabaseState {
+                    migrations: records.collect::<Result<Vec<_>, _>>()?,
+                    ..DatabaseState::empty()
+                }
+            }
+            _ => records.state.clone(),
+        };
         let texts = Texts::read(connection.as_deref_mut(), managed, self.archive()).await?;
         let trail = Trail::read(connection.as_deref_mut(), managed, self.archive()).await?;
         Ok(Evidence {
-            engine: managed.engine(),
+            engine: registry.engine(),
+            definition,
             registered: connection.is_some(),
             records,
             texts,

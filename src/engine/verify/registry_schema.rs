@@ -66,7 +66,7 @@ pub(super) fn check(evidence: &Evidence) -> Check {
             "nothing was ever written to this database; the first write makes dbvc's own tables",
         );
     }
-    let state = &evidence.records.state;
+    let state = &evidence.definition;
     if let Some(newer) = state.newer_registry() {
         return TITLE.fail(
             "a newer dbvc has written this registry; deploy that dbvc",
@@ -86,7 +86,7 @@ pub(super) fn check(evidence: &Evidence) -> Check {
 
 fn fault(evidence: &Evidence, own: &OwnVersion) -> Option<String> {
     let id = own.migration_id();
-    let Some(record) = evidence.records.state.find(&id) else {
+    let Some(record) = evidence.definition.find(&id) else {
         return Some(format!("{id} is not registered"));
     };
     let applied = record.applied.as_ref().filter(|_| record.is_applied());

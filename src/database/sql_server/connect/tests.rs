@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use azure_core::credentials::Secret;
 
 use super::super::super::identity::{AppIdentity, Identities};
-use super::super::target::{SecretPlace, Vault};
+use super::super::super::secrets::{SecretError, SecretPlace, Vault};
 use super::super::testing::{Answer, Certificate, CountingCredential, ScriptedServer};
 use super::*;
 
@@ -395,7 +395,7 @@ struct ChangingVault(Mutex<Vec<Secret>>);
 
 #[async_trait]
 impl Vault for ChangingVault {
-    async fn read(&self, _: &SecretPlace) -> Result<Secret, TargetError> {
+    async fn read(&self, _: &SecretPlace) -> Result<Secret, SecretError> {
         let mut texts = self.0.lock().unwrap();
         let text = if texts.len() > 1 {
             texts.remove(0)
