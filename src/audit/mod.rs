@@ -2,6 +2,7 @@
 
 mod archive;
 pub mod chain;
+pub mod cosmos;
 pub mod embedded;
 mod event;
 mod outbox;

@@ -67,8 +67,10 @@ fn engine_options(settings: &Settings) -> EngineOptions {
 
 /// How much the drivers may say at most, whatever `DBVC_LOG` asks for: their closer words hold what is in the database, and the
 /// headers of requests with tokens in them. What they fail at is told by dbvc itself.
-const DRIVERS: [&str; 10] = [
+const DRIVERS: [&str; 12] = [
     "azure_core=warn",
+    "azure_data_cosmos=off",
+    "azure_data_cosmos_driver=off",
     "azure_identity=warn",
     "azure_security_keyvault_secrets=warn",
     "h2=off",

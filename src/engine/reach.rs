@@ -33,10 +33,9 @@ pub(super) struct Databases {
 }
 
 impl Databases {
-    pub fn new(options: &EngineOptions) -> Self {
-        let identities = Arc::new(Identities::new(options.identity.clone(), None));
+    pub fn new(options: &EngineOptions, identities: Arc<Identities>) -> Self {
         let connectors = Connectors::new(ConnectOptions {
-            identities: identities.clone(),
+            identities,
             allowed_hosts: options.allowed_hosts.clone(),
             variables: options.connection_variables.clone(),
             retry: RetryPolicy::default(),
