@@ -8,9 +8,9 @@ use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::database::cosmos::CosmosAccount;
 use crate::database::identity::{AppIdentity, IdentitySource};
 use crate::database::sql_server::{ConnectionString, ConnectionStringError, ConnectionVariables};
-use crate::database::cosmos::CosmosAccount;
 use crate::engine::{ArchivePlace, OnDrift};
 use crate::script::{DatabaseId, Variables};
 
@@ -303,8 +303,7 @@ impl Reader {
     fn archive(&mut self, allowed_hosts: &[String]) -> ArchivePlace {
         let database = self.text("DBVC_COSMOS_DATABASE").unwrap_or(COSMOS_DATABASE);
         let database = database.to_owned();
-        if database.chars().count() > COSMOS_NAME_CHARS
-            || database.contains(['/', '\\', '#', '?'])
+        if database.chars().count() > COSMOS_NAME_CHARS || database.contains(['/', '\\', '#', '?'])
         {
             self.wrong(
                 "DBVC_COSMOS_DATABASE",
@@ -317,7 +316,9 @@ impl Reader {
             (Some(_), Some(_)) => {
                 self.wrong(
                     by_identity,
-                    format!("must not be set beside {by_key}: one of them says which account it is"),
+                    format!(
+                        "must not be set beside {by_key}: one of them says which account it is"
+                    ),
                 );
                 return ArchivePlace::Embedded;
             }

@@ -35,7 +35,9 @@ pub enum CosmosAccountError {
     )]
     ConnectionString,
     /// No endpoint.
-    #[error("must be the endpoint of a Cosmos DB account, such as https://<account>.documents.azure.com:443/")]
+    #[error(
+        "must be the endpoint of a Cosmos DB account, such as https://<account>.documents.azure.com:443/"
+    )]
     Endpoint,
     /// Plain HTTP to something that is no emulator.
     #[error("must begin with https://; only an emulator on this machine may be reached by http://")]
@@ -80,10 +82,7 @@ impl CosmosAccount {
         allowed_hosts: &[String],
     ) -> Result<Self, CosmosAccountError> {
         let endpoint = endpoint(endpoint_text)?;
-        let host = endpoint
-            .host_str()
-            .unwrap_or_default()
-            .to_ascii_lowercase();
+        let host = endpoint.host_str().unwrap_or_default().to_ascii_lowercase();
         let lies_in = |suffix: &str| host.len() > suffix.len() && host.ends_with(suffix);
         let is_allowed =
             lies_in(PUBLIC_CLOUD) || allowed_hosts.iter().any(|suffix| lies_in(suffix));
@@ -117,13 +116,18 @@ impl CosmosAccount {
 }
 
 fn is_emulator(endpoint: &Url) -> bool {
-    endpoint
-        .host_str()
-        .is_some_and(|host| EMULATOR_HOSTS.iter().any(|known| host.eq_ignore_ascii_case(known)))
+    endpoint.host_str().is_some_and(|host| {
+        EMULATOR_HOSTS
+            .iter()
+            .any(|known| host.eq_ignore_ascii_case(known))
+    })
 }
 
 fn endpoint(text: &str) -> Result<Url, CosmosAccountError> {
-    let url: Url = text.trim().parse().map_err(|_| CosmosAccountError::Endpoint)?;
+    let url: Url = text
+        .trim()
+        .parse()
+        .map_err(|_| CosmosAccountError::Endpoint)?;
     let is_bare = matches!(url.path(), "" | "/")
         && url.query().is_none()
         && url.fragment().is_none()
@@ -153,7 +157,10 @@ mod tests {
         let account =
             with_key("AccountEndpoint=https://lpa.documents.azure.com:443/;AccountKey=aHVzaA==;")
                 .unwrap();
-        assert_eq!(account.endpoint().as_str(), "https://lpa.documents.azure.com/");
+        assert_eq!(
+            account.endpoint().as_str(),
+            "https://lpa.documents.azure.com/"
+        );
         assert!(account.has_key() && !account.is_emulator());
         assert!(!format!("{account:?}").contains("aHVzaA"));
     }
@@ -170,7 +177,13 @@ mod tests {
             assert_eq!(error, CosmosAccountError::ConnectionString, "{text}");
             assert!(!error.to_string().contains("hush"));
         }
-        for endpoint in ["nothing", "ftp://x/", "https://u:hush@x/", "https://x/path", "https://x/?q"] {
+        for endpoint in [
+            "nothing",
+            "ftp://x/",
+            "https://u:hush@x/",
+            "https://x/path",
+            "https://x/?q",
+        ] {
             let error =
                 with_key(&format!("AccountEndpoint={endpoint};AccountKey=hush")).unwrap_err();
             assert_eq!(error, CosmosAccountError::Endpoint, "{endpoint}");

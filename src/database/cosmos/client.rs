@@ -133,7 +133,10 @@ impl CosmosHandle {
     }
 
     pub(crate) async fn database(&self) -> Result<DatabaseClient, CosmosFault> {
-        Ok(self.client().await?.database_client(self.shared.database.clone()))
+        Ok(self
+            .client()
+            .await?
+            .database_client(self.shared.database.clone()))
     }
 
     /// The client of a container, which must be there.
@@ -166,9 +169,10 @@ async fn connect(
     identities: &Identities,
 ) -> Result<CosmosClient, CosmosFault> {
     let reference = match account.proof() {
-        Proof::Key(key) => {
-            AccountReference::with_authentication_key(account.endpoint().clone().into(), key.clone())
-        }
+        Proof::Key(key) => AccountReference::with_authentication_key(
+            account.endpoint().clone().into(),
+            key.clone(),
+        ),
         Proof::Identity => {
             let credential = identities.of_process().map_err(|error| CosmosFault {
                 kind: FaultKind::Unavailable,

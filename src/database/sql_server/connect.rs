@@ -13,8 +13,8 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::compat::{Compat, TokioAsyncWriteCompatExt};
 
-use super::connection_string::{ConnectionString, Encryption, ServerAddress};
 use super::super::identity::Identities;
+use super::connection_string::{ConnectionString, Encryption, ServerAddress};
 use super::credentials::{CredentialError, Credentials, Proof};
 use super::retry::{Failure, RetryPolicy};
 use super::target::{ConnectionVariables, KeyVault, Secrets, Target, TargetError};
@@ -289,10 +289,7 @@ impl Connectors {
         Self {
             shared: Arc::new(Shared {
                 secrets: Arc::new(Secrets::new(Arc::new(vault))),
-                credentials: Arc::new(Credentials::new(
-                    options.identities,
-                    options.allowed_hosts,
-                )),
+                credentials: Arc::new(Credentials::new(options.identities, options.allowed_hosts)),
                 variables: options.variables,
                 retry: options.retry,
                 outside,

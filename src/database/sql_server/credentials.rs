@@ -120,9 +120,7 @@ impl Credentials {
                     password: password.clone(),
                 });
             }
-            Authentication::Default { client_id } => {
-                Kind::of_process(identity, client_id.as_ref())
-            }
+            Authentication::Default { client_id } => Kind::of_process(identity, client_id.as_ref()),
             Authentication::ManagedIdentity { client_id } => Kind::ManagedIdentity {
                 client_id: client_id.as_ref().or(own.as_ref()).cloned(),
             },
@@ -211,10 +209,7 @@ mod tests {
         }
     }
 
-    fn credentials(
-        identity: AppIdentity,
-        given: Option<Arc<dyn TokenCredential>>,
-    ) -> Credentials {
+    fn credentials(identity: AppIdentity, given: Option<Arc<dyn TokenCredential>>) -> Credentials {
         Credentials::new(Arc::new(Identities::new(identity, given)), vec![])
     }
 

@@ -11,8 +11,8 @@ use azure_core::http::StatusCode;
 use azure_security_keyvault_secrets::SecretClient;
 use tokio::time::{Instant, timeout};
 
-use super::connection_string::{ConnectionString, ConnectionStringError};
 use super::super::identity::{Identities, IdentityError};
+use super::connection_string::{ConnectionString, ConnectionStringError};
 use crate::database::reference::ConnectionReference;
 
 /// How long a secret that was read is taken to be as it was.

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 use azure_core::credentials::Secret;
 
-use super::super::target::{SecretPlace, Vault};
 use super::super::super::identity::{AppIdentity, Identities};
+use super::super::target::{SecretPlace, Vault};
 use super::super::testing::{Answer, Certificate, CountingCredential, ScriptedServer};
 use super::*;
 
