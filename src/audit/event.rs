@@ -214,7 +214,8 @@ impl Event {
         let event: Self = serde_json::from_value(document.clone()).ok()?;
         let written = serde_json::to_value(&event).ok()?;
         let (found, written) = (document.as_object()?, written.as_object()?);
-        let is_same = found.len() == written.len() && written.keys().all(|key| found.contains_key(key));
+        let is_same =
+            found.len() == written.len() && written.keys().all(|key| found.contains_key(key));
         is_same.then_some(event)
     }
 

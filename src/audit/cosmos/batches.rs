@@ -1,7 +1,7 @@
 //! Adding documents many at a time: a batch of Cosmos DB is written whole or not at all.
 
-use azure_data_cosmos::{ContainerClient, TransactionalBatch};
 use azure_data_cosmos::options::{BatchReplaceOptions, Precondition};
+use azure_data_cosmos::{ContainerClient, TransactionalBatch};
 use serde_json::Value;
 
 use crate::database::cosmos::{CosmosFault, FaultKind};

@@ -127,16 +127,13 @@ impl Containers {
         if let Some(container) = good.get(spec.name) {
             return Ok(container.clone());
         }
-        let container = match self.handle.container(spec.name).await {
-            Err(fault) if fault.kind == FaultKind::NotFound && self.handle.has_key() => {
-                self.make(spec).await.map_err(while_reading(phase))?;
-                self.handle.forget_container(spec.name).await;
-                self.handle.container(spec.name).await
-            }
-            found => found,
-        };
-        let container = container.map_err(|fault| self.not_found(spec, phase, fault))?;
-        check(spec, &container, phase).await?;
+        let mut found = self.look(spec, phase).await?;
+        if found.is_none() && self.handle.has_key() {
+            self.make(spec).await.map_err(while_reading(phase))?;
+            self.handle.forget_container(spec.name).await;
+            found = self.look(spec, phase).await?;
+        }
+        let container = found.ok_or_else(|| self.missing(spec, phase))?;
         good.insert(spec.name, container.clone());
         Ok(container)
     }
@@ -151,16 +148,44 @@ impl Containers {
         if let Some(container) = good.get(spec.name) {
             return Ok(Some(container.clone()));
         }
-        let container = match self.handle.container(spec.name).await {
-            Ok(container) => container,
-            Err(fault) if fault.kind == FaultKind::NotFound && self.handle.has_key() => {
-                return Ok(None);
+        match self.look(spec, phase).await? {
+            Some(container) => {
+                good.insert(spec.name, container.clone());
+                Ok(Some(container))
             }
-            Err(fault) => return Err(self.not_found(spec, phase, fault)),
+            None if self.handle.has_key() => Ok(None),
+            None => Err(self.missing(spec, phase)),
+        }
+    }
+
+    /// The container, if it is there.
+    ///
+    /// # Errors
+    ///
+    /// Also when it is not as it must be.
+    async fn look(
+        &self,
+        spec: &'static Spec,
+        phase: &'static str,
+    ) -> Result<Option<ContainerClient>, ArchiveError> {
+        let look = async {
+            let container = self.handle.container(spec.name).await?;
+            // The driver may remember one that is not there any more.
+            let found: ContainerProperties = container.read(None).await?.into_model()?;
+            Ok((container, found))
         };
-        check(spec, &container, phase).await?;
-        good.insert(spec.name, container.clone());
-        Ok(Some(container))
+        let (container, found) = match look.await {
+            Ok(looked) => looked,
+            Err(CosmosFault {
+                kind: FaultKind::NotFound,
+                ..
+            }) => return Ok(None),
+            Err(fault) => return Err(while_reading(phase)(fault)),
+        };
+        match spec.fault_of(&found) {
+            None => Ok(Some(container)),
+            Some(fault) => Err(not_as_it_must_be(phase, fault)),
+        }
     }
 
     /// Forgets a container that does not seem to be there any more, so that the next use looks again.
@@ -185,15 +210,7 @@ impl Containers {
         Ok(())
     }
 
-    fn not_found(
-        &self,
-        spec: &'static Spec,
-        phase: &'static str,
-        fault: CosmosFault,
-    ) -> ArchiveError {
-        if fault.kind != FaultKind::NotFound {
-            return while_reading(phase)(fault);
-        }
+    fn missing(&self, spec: &'static Spec, phase: &'static str) -> ArchiveError {
         let all: Vec<String> = [&EVENTS, &SNAPSHOTS, &MIGRATIONS]
             .iter()
             .map(|spec| spec.in_words())
@@ -215,20 +232,6 @@ fn made<T>(outcome: azure_data_cosmos::Result<T>) -> Result<(), CosmosFault> {
     match outcome.map_err(CosmosFault::from) {
         Err(fault) if fault.kind != FaultKind::Conflict => Err(fault),
         _ => Ok(()),
-    }
-}
-
-async fn check(
-    spec: &'static Spec,
-    container: &ContainerClient,
-    phase: &'static str,
-) -> Result<(), ArchiveError> {
-    let found = async { container.read(None).await?.into_model() }
-        .await
-        .map_err(|error: azure_data_cosmos::CosmosError| while_reading(phase)(error.into()))?;
-    match spec.fault_of(&found) {
-        None => Ok(()),
-        Some(fault) => Err(not_as_it_must_be(phase, fault)),
     }
 }
 

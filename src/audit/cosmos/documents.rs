@@ -165,7 +165,8 @@ mod tests {
         let Value::Object(stored) = stored else {
             unreachable!()
         };
-        let expected = serde_json::json!({"id": "a", "n": 1, "deep": [{"n": -2, "half": 0.5, "huge": 1e300}]});
+        let expected =
+            serde_json::json!({"id": "a", "n": 1, "deep": [{"n": -2, "half": 0.5, "huge": 1e300}]});
         assert_eq!(Value::Object(as_written(stored)), expected);
     }
 }

@@ -175,9 +175,8 @@ async fn put_many(
         Ok(known) => known,
         Err(fault) => return (0, Some(fault)),
     };
-    let has_parts = |copy: &Copy<'_>| {
-        !copy.parts.is_empty() || known.get(copy.id()).is_some_and(names_parts)
-    };
+    let has_parts =
+        |copy: &Copy<'_>| !copy.parts.is_empty() || known.get(copy.id()).is_some_and(names_parts);
     let mut count = 0;
     while count < copies.len() {
         let small: Vec<&Copy> = copies[count..]

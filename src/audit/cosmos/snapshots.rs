@@ -303,10 +303,7 @@ mod tests {
         assert_eq!(extension(Some(Kept::Forever), None), None);
         assert_eq!(extension(until(10 + week), Some(moment(week / 2))), None);
         // Not long enough, also for a clock that runs behind.
-        assert_eq!(
-            extension(until(20), Some(moment(30))),
-            until(30 + week)
-        );
+        assert_eq!(extension(until(20), Some(moment(30))), until(30 + week));
         assert_eq!(
             extension(until(20 + SKEW - 1), Some(moment(20))),
             until(20 + week)
@@ -318,7 +315,11 @@ mod tests {
     fn what_cannot_be_read_counts_as_about_to_go() {
         let part = |json: Value| json.as_object().cloned().unwrap();
         assert_eq!(kept(&part(json!({"keptUntil": null}))), Kept::Forever);
-        for unreadable in [json!({}), json!({"keptUntil": 7}), json!({"keptUntil": "x"})] {
+        for unreadable in [
+            json!({}),
+            json!({"keptUntil": 7}),
+            json!({"keptUntil": "x"}),
+        ] {
             assert_eq!(kept(&part(unreadable)), Kept::Until(Timestamp::FIRST));
         }
     }
