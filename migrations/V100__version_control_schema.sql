@@ -19,7 +19,8 @@ CREATE TABLE dbo.db_inventory (
 );
 
 -- The definitions of migrations. A withdrawn one stays; its version is free again.
--- revision grows with every change, archived_revision follows when the copy in the archive does.
+-- revision grows with every change, archived_revision follows when the copy in the archive does. refused_revision: the
+-- archive did not accept the copy of this revision, when it last said so, and why.
 CREATE TABLE dbo.migration_registry (
     database_id        NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL,
     migration_id       NVARCHAR(300) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -38,6 +39,9 @@ CREATE TABLE dbo.migration_registry (
     withdrawn_at       DATETIMEOFFSET(3) NULL,
     revision           BIGINT NOT NULL,
     archived_revision  BIGINT NOT NULL,
+    refused_revision   BIGINT NULL,
+    refused_at         DATETIMEOFFSET(3) NULL,
+    refusal            NVARCHAR(1000) NULL,
     PRIMARY KEY (database_id, migration_id)
 );
 
@@ -107,7 +111,7 @@ CREATE TABLE dbo.migration_applied_status (
 
 -- Headers of snapshots; their content is in the archive. schema_hash is that of the normalised schema, content_hash that of
 -- the content as stored. covers: every execution up to this ordinal is in the snapshot. expires_at: empty for those that
--- stay.
+-- stay. refused_at: when the archive last did not accept it, and why.
 CREATE TABLE dbo.schema_snapshots (
     snapshot_id    NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,
     database_id    NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -123,7 +127,9 @@ CREATE TABLE dbo.schema_snapshots (
     parts          INT NOT NULL,
     covers         BIGINT NOT NULL,
     archived_at    DATETIMEOFFSET(3) NULL,
-    expires_at     DATETIMEOFFSET(3) NULL
+    expires_at     DATETIMEOFFSET(3) NULL,
+    refused_at     DATETIMEOFFSET(3) NULL,
+    refusal        NVARCHAR(1000) NULL
 );
 
 CREATE INDEX ix_schema_snapshots_database
@@ -191,6 +197,7 @@ CREATE INDEX ix_migration_runs_unfinished
     WHERE finished_at IS NULL;
 
 -- The audit trail, and the outbox of its delivery: delivered_at is empty until the archive has the event.
+-- refused_at: when the archive last did not accept it, and why; those behind it are delivered without it.
 CREATE TABLE dbo.audit_events (
     event_id       NVARCHAR(36) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY NONCLUSTERED,
     database_id    NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL,
@@ -206,7 +213,9 @@ CREATE TABLE dbo.audit_events (
     data           NVARCHAR(MAX) NOT NULL,
     previous_hash  NVARCHAR(80) COLLATE Latin1_General_100_BIN2 NULL,
     hash           NVARCHAR(80) COLLATE Latin1_General_100_BIN2 NOT NULL,
-    delivered_at   DATETIMEOFFSET(3) NULL
+    delivered_at   DATETIMEOFFSET(3) NULL,
+    refused_at     DATETIMEOFFSET(3) NULL,
+    refusal        NVARCHAR(1000) NULL
 );
 
 -- The trail is always read in this order, with its data.

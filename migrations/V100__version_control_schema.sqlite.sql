@@ -19,7 +19,8 @@ CREATE TABLE db_inventory (
 );
 
 -- The definitions of migrations. A withdrawn one stays; its version is free again.
--- revision grows with every change, archived_revision follows when the copy in the archive does.
+-- revision grows with every change, archived_revision follows when the copy in the archive does. refused_revision: the
+-- archive did not accept the copy of this revision, when it last said so, and why.
 CREATE TABLE migration_registry (
     database_id        TEXT NOT NULL,
     migration_id       TEXT NOT NULL,
@@ -38,6 +39,9 @@ CREATE TABLE migration_registry (
     withdrawn_at       TEXT,
     revision           INTEGER NOT NULL,
     archived_revision  INTEGER NOT NULL,
+    refused_revision   INTEGER,
+    refused_at         TEXT,
+    refusal            TEXT,
     PRIMARY KEY (database_id, migration_id)
 );
 
@@ -107,7 +111,7 @@ CREATE TABLE migration_applied_status (
 
 -- Headers of snapshots; their content is in the archive. schema_hash is that of the normalised schema, content_hash that of
 -- the content as stored. covers: every execution up to this ordinal is in the snapshot. expires_at: empty for those that
--- stay.
+-- stay. refused_at: when the archive last did not accept it, and why.
 CREATE TABLE schema_snapshots (
     snapshot_id    TEXT NOT NULL PRIMARY KEY,
     database_id    TEXT NOT NULL,
@@ -123,7 +127,9 @@ CREATE TABLE schema_snapshots (
     parts          INTEGER NOT NULL,
     covers         INTEGER NOT NULL,
     archived_at    TEXT,
-    expires_at     TEXT
+    expires_at     TEXT,
+    refused_at     TEXT,
+    refusal        TEXT
 );
 
 CREATE INDEX ix_schema_snapshots_database
@@ -191,6 +197,7 @@ CREATE INDEX ix_migration_runs_unfinished
     WHERE finished_at IS NULL;
 
 -- The audit trail, and the outbox of its delivery: delivered_at is empty until the archive has the event.
+-- refused_at: when the archive last did not accept it, and why; those behind it are delivered without it.
 CREATE TABLE audit_events (
     event_id       TEXT NOT NULL UNIQUE,
     database_id    TEXT NOT NULL,
@@ -207,6 +214,8 @@ CREATE TABLE audit_events (
     previous_hash  TEXT,
     hash           TEXT NOT NULL,
     delivered_at   TEXT,
+    refused_at     TEXT,
+    refusal        TEXT,
     PRIMARY KEY (database_id, sequence)
 ) WITHOUT ROWID;
 

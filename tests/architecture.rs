@@ -102,10 +102,12 @@ fn drivers_stay_in_their_folders() {
         let tests_begin = text.find("[cfg(test)]").unwrap_or(text.len());
         let product = &text[..tests_begin];
         let azure: &[&str] = &["database", "registry", "audit"];
-        let drivers: [(&str, &[&str]); 6] = [
+        let drivers: [(&str, &[&str]); 8] = [
             ("rusqlite::", &["database"]),
             ("tiberius::", &["database"]),
             ("azure_core::", azure),
+            ("azure_data_cosmos::", azure),
+            ("azure_data_cosmos_driver::", azure),
             ("azure_identity::", azure),
             ("warp::", &["functions"]),
             ("clap::", &["command_line"]),

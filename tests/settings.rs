@@ -109,7 +109,7 @@ fn secrets_are_not_told() {
         ("DBVC_VAR_app.password", "hush"),
         (
             "DBVC_COSMOS_CONNECTION_STRING",
-            "AccountEndpoint=https://quiet;AccountKey=hush",
+            "AccountEndpoint=http://quiet;AccountKey=hush",
         ),
         (
             "SQL_CONNECTION_STRING",

@@ -79,7 +79,7 @@ pub struct SnapshotHeader {
     /// Size of the schema's JSON text in bytes.
     pub size_bytes: u64,
     /// In how many parts its content was cut.
-    pub parts: u64,
+    pub part_count: u64,
     /// The number of the trail's newest event when it was taken: executions with a higher ordinal are not in it.
     pub covers: i64,
     /// When the archive may drop it; none is never.
@@ -94,7 +94,7 @@ pub struct ArchivedSnapshot {
     #[serde(flatten)]
     pub header: SnapshotHeader,
     /// The schema's JSON text, cut into parts.
-    pub content: Vec<String>,
+    pub parts: Vec<String>,
 }
 
 /// A migration as the archive keeps it.

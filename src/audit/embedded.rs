@@ -53,6 +53,9 @@ const SNAPSHOT_ADD: Sql = Sql(
 );
 const SNAPSHOT_ONE: Sql =
     Sql("SELECT document FROM \"schema-snapshots\" WHERE database_id = @P1 AND id = @P2");
+const SNAPSHOTS_EXPIRED_REMOVE: Sql = Sql(
+    "DELETE FROM \"schema-snapshots\" WHERE database_id = @P1 AND json_extract(document, '$.expiresAt') <= @P2",
+);
 const SNAPSHOTS_ALL: Sql = Sql("SELECT document FROM \"schema-snapshots\" WHERE database_id = @P1");
 const MIGRATION_REMOVE: Sql =
     Sql("DELETE FROM migrations WHERE database_id = @P1 AND id = @P2 AND revision <= @P3");
@@ -83,6 +86,22 @@ fn document<T: serde::de::DeserializeOwned>(
 ) -> Result<T, ArchiveError> {
     row.json("document", "a document of the archive")
         .map_err(|error| failed(phase)(error.into()))
+}
+
+fn sequence(row: &Row, phase: &'static str) -> Result<u64, ArchiveError> {
+    row.count("sequence")
+        .map_err(|error| failed(phase)(error.into()))
+}
+
+/// The event that a row holds, if it is one.
+fn event(row: &Row) -> Option<Event> {
+    row.json("document", "an event")
+        .ok()
+        .and_then(Event::from_document)
+}
+
+fn has_expired(header: &SnapshotHeader) -> bool {
+    header.expires_at.is_some_and(|end| end <= Timestamp::now())
 }
 
 fn number(value: u64) -> i64 {
@@ -204,19 +223,29 @@ impl Archive for EmbeddedArchive {
             || "0001-01-01T00:00:00.000Z".to_owned(),
             |since: Timestamp| since.to_string(),
         );
-        let statement = EVENTS_PAGE.bind([
-            database.as_str().into(),
-            number(filter.before.unwrap_or(u64::MAX)).into(),
-            filter.migration_id.as_deref().unwrap_or_default().into(),
-            filter.kind.map_or("", |kind| kind.as_str()).into(),
-            since.into(),
-            limit.into(),
-        ]);
-        self.read(statement, PHASE)
-            .await?
-            .iter()
-            .map(|row| document(row, PHASE))
-            .collect()
+        let mut before = filter.before.unwrap_or(u64::MAX);
+        let mut events = Vec::new();
+        loop {
+            let statement = EVENTS_PAGE.bind([
+                database.as_str().into(),
+                number(before).into(),
+                filter.migration_id.as_deref().unwrap_or_default().into(),
+                filter.kind.map_or("", |kind| kind.as_str()).into(),
+                since.as_str().into(),
+                limit.into(),
+            ]);
+            let rows = self.read(statement, PHASE).await?;
+            for row in &rows {
+                before = sequence(row, PHASE)?;
+                // What is no event any more is for verifying to name.
+                events.extend(event(row));
+            }
+            if rows.len() < limit as usize || events.len() >= limit as usize {
+                break;
+            }
+        }
+        events.truncate(limit as usize);
+        Ok(events)
     }
 
     async fn chain(
@@ -233,22 +262,29 @@ impl Archive for EmbeddedArchive {
             .iter()
             .map(|row| {
                 Ok(super::chain::Link {
-                    sequence: row
-                        .count("sequence")
-                        .map_err(|error| failed(PHASE)(error.into()))?,
-                    event: document(row, PHASE).ok(),
+                    sequence: sequence(row, PHASE)?,
+                    event: event(row),
                 })
             })
             .collect()
     }
 
     async fn add_snapshot(&self, snapshot: &ArchivedSnapshot) -> Result<(), ArchiveError> {
-        let statement = SNAPSHOT_ADD.bind([
-            snapshot.header.snapshot_id.as_str().into(),
-            snapshot.header.database_id.as_str().into(),
-            serde_json::to_string(snapshot).unwrap_or_default().into(),
-        ]);
-        self.write(vec![statement], "adding a snapshot").await
+        let mut statements = Vec::new();
+        if snapshot.header.expires_at.is_some() {
+            statements.push(SNAPSHOTS_EXPIRED_REMOVE.bind([
+                snapshot.header.database_id.as_str().into(),
+                Timestamp::now().to_string().into(),
+            ]));
+        }
+        if !has_expired(&snapshot.header) {
+            statements.push(SNAPSHOT_ADD.bind([
+                snapshot.header.snapshot_id.as_str().into(),
+                snapshot.header.database_id.as_str().into(),
+                serde_json::to_string(snapshot).unwrap_or_default().into(),
+            ]));
+        }
+        self.write(statements, "adding a snapshot").await
     }
 
     async fn snapshot_headers(
@@ -262,8 +298,7 @@ impl Archive for EmbeddedArchive {
             .iter()
             .map(|row| document(row, PHASE))
             .collect::<Result<_, _>>()?;
-        let now = Timestamp::now();
-        headers.retain(|header| header.expires_at.is_none_or(|end| end > now));
+        headers.retain(|header| !has_expired(header));
         headers.sort_by_key(|header| (header.captured_at, header.snapshot_id.clone()));
         Ok(headers)
     }
@@ -275,11 +310,13 @@ impl Archive for EmbeddedArchive {
     ) -> Result<Option<ArchivedSnapshot>, ArchiveError> {
         const PHASE: &str = "reading a snapshot";
         let statement = SNAPSHOT_ONE.bind([database.as_str().into(), snapshot_id.into()]);
-        self.read(statement, PHASE)
+        let found: Option<ArchivedSnapshot> = self
+            .read(statement, PHASE)
             .await?
             .first()
             .map(|row| document(row, PHASE))
-            .transpose()
+            .transpose()?;
+        Ok(found.filter(|snapshot| !has_expired(&snapshot.header)))
     }
 
     async fn put_migrations(&self, migrations: &[ArchivedMigration]) -> Added {

@@ -208,6 +208,17 @@ impl Event {
         event
     }
 
+    /// The event that a document of the archive holds; none when a field is not what dbvc can have written, is missing, or is
+    /// not dbvc's: a document that says more than the event does is not the event.
+    pub fn from_document(document: serde_json::Value) -> Option<Self> {
+        let event: Self = serde_json::from_value(document.clone()).ok()?;
+        let written = serde_json::to_value(&event).ok()?;
+        let (found, written) = (document.as_object()?, written.as_object()?);
+        let is_same =
+            found.len() == written.len() && written.keys().all(|key| found.contains_key(key));
+        is_same.then_some(event)
+    }
+
     /// The hash that this event must have.
     pub fn computed_hash(&self) -> String {
         let digest = Sha256::digest(self.canonical().as_bytes());
@@ -296,6 +307,24 @@ mod tests {
             r#""runId":null,"sequence":1,"type":"failed"}"#
         );
         assert_eq!(event.canonical(), canonical);
+    }
+
+    #[test]
+    fn a_document_that_says_less_or_more_than_an_event_is_none() {
+        let event = Event::seal(draft(serde_json::json!({"a": 1})), &database(), 1, None);
+        let document = serde_json::to_value(&event).unwrap();
+        assert_eq!(Event::from_document(document.clone()), Some(event));
+        for field in ["principal", "hash", "type"] {
+            let mut less = document.clone();
+            less.as_object_mut().unwrap().remove(field);
+            assert_eq!(Event::from_document(less), None, "{field}");
+        }
+        let mut more = document.clone();
+        more["approvedBy"] = "nobody".into();
+        assert_eq!(Event::from_document(more), None);
+        let mut other = document;
+        other["sequence"] = "1".into();
+        assert_eq!(Event::from_document(other), None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod archive;
 pub mod chain;
+pub mod cosmos;
 pub mod embedded;
 mod event;
 mod outbox;
@@ -12,5 +13,5 @@ pub use archive::{
     EventFilter, SnapshotHeader,
 };
 pub use event::{Event, EventDraft, EventType};
-pub use outbox::{Delivery, DeliveryError, copy_of, deliver};
+pub use outbox::{Delivery, DeliveryError, Refused, copy_of, deliver};
 pub use writer::{AppendError, Change, Head, append, from_row, to_row};

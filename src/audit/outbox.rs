@@ -1,20 +1,38 @@
 //! The outbox: what was written to the registry is delivered to the archive afterwards, at least once.
 
-use crate::database::{Connection, DatabaseError};
+use crate::database::{Connection, DatabaseError, Row, Statement, ask};
+use crate::registry::snapshots::SnapshotRow;
 use crate::registry::{events, migrations, snapshots};
 use crate::script::DatabaseId;
 use crate::time::Timestamp;
 
-use super::archive::{Archive, ArchiveError, ArchivedMigration, ArchivedSnapshot, SnapshotHeader};
-use super::chain::Link;
+use super::archive::{
+    Added, Archive, ArchiveError, ArchiveErrorKind, ArchivedMigration, ArchivedSnapshot,
+    SnapshotHeader,
+};
 use super::writer::from_row;
 
 /// How many events travel at once: at 64 KiB each they stay well within memory.
 const EVENTS_AT_ONCE: u32 = 200;
 /// How many definitions travel at once; a script may have megabytes.
-const MIGRATIONS_AT_ONCE: u32 = 50;
+const MIGRATIONS_AT_ONCE: u32 = 20;
 /// How many snapshots travel at once.
 const SNAPSHOTS_AT_ONCE: u32 = 10;
+
+/// After how many seconds it is tried again to deliver what the archive has refused.
+const PAUSE_AFTER_REFUSAL: i64 = 3600;
+
+/// Longest words of a refusal that are kept, in characters.
+const MAX_REFUSAL_CHARS: usize = 1000;
+
+/// When to try again to deliver what the archive has refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// An hour after the refusal: what is refused for what it is, is refused again.
+    AfterAPause,
+    /// Now: somebody asks for it.
+    Now,
+}
 
 /// What a delivery did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,12 +43,14 @@ pub struct Delivery {
     pub snapshots: usize,
     /// Definitions delivered.
     pub migrations: usize,
+    /// Events, snapshots and definitions that the archive does not accept; they wait, and the others do not wait for them.
+    pub refused: usize,
 }
 
 impl Delivery {
-    /// Whether there was nothing to deliver.
+    /// Whether nothing was delivered.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        self.events + self.snapshots + self.migrations == 0
     }
 }
 
@@ -45,7 +65,8 @@ pub enum DeliveryError {
     Registry(#[from] DatabaseError),
 }
 
-/// Delivers everything of a database that the archive does not have.
+/// Delivers everything of a database that the archive does not have, events in their order. What the archive refuses is noted,
+/// and what comes after it is delivered.
 ///
 /// Two instances may do this at once: the archive leaves alone what it has.
 ///
@@ -56,76 +77,226 @@ pub async fn deliver(
     connection: &mut dyn Connection,
     database_id: &DatabaseId,
     archive: &dyn Archive,
+    refused: Refused,
 ) -> Result<Delivery, DeliveryError> {
-    let mut delivery = Delivery::default();
-    loop {
-        let sent = deliver_events(connection, database_id, archive).await?;
-        delivery.events += sent;
-        if sent == 0 {
-            break;
-        }
-    }
-    loop {
-        let sent = deliver_snapshots(connection, database_id, archive).await?;
-        delivery.snapshots += sent;
-        if sent == 0 {
-            break;
-        }
-    }
-    loop {
-        let sent = deliver_migrations(connection, database_id, archive).await?;
-        delivery.migrations += sent;
-        if sent == 0 {
-            break;
-        }
-    }
-    Ok(delivery)
-}
-
-async fn rows(
-    connection: &mut dyn Connection,
-    statement: crate::database::Statement,
-) -> Result<Vec<crate::database::Row>, DatabaseError> {
-    Ok(crate::database::ask(connection, statement).await?.rows)
-}
-
-async fn deliver_events(
-    connection: &mut dyn Connection,
-    database_id: &DatabaseId,
-    archive: &dyn Archive,
-) -> Result<usize, DeliveryError> {
-    let mut waiting = Vec::new();
-    for row in rows(connection, events::undelivered(database_id, EVENTS_AT_ONCE)).await? {
-        let row = events::parse(&row).map_err(DatabaseError::from)?;
-        // A row that is no event any more cannot be delivered; verifying names it. Those behind it must not wait for it.
-        waiting.push(Link {
-            sequence: row.sequence,
-            event: from_row(&row),
-        });
-    }
-    let deliverable: Vec<_> = waiting
-        .iter()
-        .filter_map(|link| link.event.clone())
-        .collect();
-    if deliverable.is_empty() {
-        return Ok(0);
-    }
-    let added = archive.add_events(&deliverable).await;
-    let deliverable = &deliverable[..added.count];
-    crate::crash_points::reached("events-archived").await;
-    // Only what is in the list is marked, never a range over a row that could not be delivered.
     let now = Timestamp::now();
-    let marks: Vec<_> = consecutive(deliverable)
-        .into_iter()
-        .map(|(first, last)| events::mark_delivered(database_id, first, last, now))
-        .collect();
-    if !marks.is_empty() {
-        connection.exchange(&marks).await?;
+    let mut courier = Courier {
+        connection,
+        database_id,
+        archive,
+        refused_before: match refused {
+            Refused::AfterAPause => {
+                Timestamp::from_millis(now.as_millis() - PAUSE_AFTER_REFUSAL * 1000)
+            }
+            Refused::Now => now,
+        },
+        delivery: Delivery::default(),
+    };
+    // Each turn takes something out of the outbox or notes that it is refused, so that they end.
+    while courier.deliver_events().await? {}
+    while courier.deliver_snapshots().await? {}
+    while courier.deliver_migrations().await? {}
+    Ok(courier.delivery)
+}
+
+/// A delivery on its way.
+struct Courier<'a> {
+    connection: &'a mut dyn Connection,
+    database_id: &'a DatabaseId,
+    archive: &'a dyn Archive,
+    /// What was refused before this moment is tried again.
+    refused_before: Timestamp,
+    delivery: Delivery,
+}
+
+impl Courier<'_> {
+    async fn rows(&mut self, statement: Statement) -> Result<Vec<Row>, DatabaseError> {
+        Ok(ask(self.connection, statement).await?.rows)
     }
-    match added.stopped {
-        Some(error) => Err(error.into()),
-        None => Ok(deliverable.len()),
+
+    /// Writes what became of things; nothing when there is nothing to write.
+    async fn note(&mut self, marks: &[Statement]) -> Result<(), DatabaseError> {
+        if !marks.is_empty() {
+            self.connection.exchange(marks).await?;
+        }
+        Ok(())
     }
+
+    /// Whether there was something to deliver.
+    async fn deliver_events(&mut self) -> Result<bool, DeliveryError> {
+        let waiting = events::undelivered(self.database_id, EVENTS_AT_ONCE, self.refused_before);
+        let rows = self.rows(waiting).await?;
+        if rows.is_empty() {
+            return Ok(false);
+        }
+        let mut deliverable = Vec::new();
+        let mut marks = Vec::new();
+        for row in &rows {
+            match events::parse(row).ok().as_ref().and_then(from_row) {
+                Some(event) => deliverable.push(event),
+                // Those behind it must not wait for it.
+                None => {
+                    let sequence = row.count("sequence").map_err(DatabaseError::from)?;
+                    marks.push(self.refuse_event(sequence, "the row is no event any more"));
+                }
+            }
+        }
+        let Added { count, stopped } = self.archive.add_events(&deliverable).await;
+        crate::crash_points::reached("events-archived").await;
+        self.delivery.events += count;
+        // Only what is in the list is marked, never a range over a row that could not be delivered.
+        let now = Timestamp::now();
+        marks.extend(
+            consecutive(&deliverable[..count])
+                .into_iter()
+                .map(|(first, last)| events::mark_delivered(self.database_id, first, last, now)),
+        );
+        let stopped = match (stopped, deliverable.get(count)) {
+            (Some(error), Some(event)) if error.kind == ArchiveErrorKind::Refused => {
+                marks.push(self.refuse_event(event.sequence, &error.message));
+                None
+            }
+            (stopped, _) => stopped,
+        };
+        self.note(&marks).await?;
+        stopped.map_or(Ok(true), |error| Err(error.into()))
+    }
+
+    fn refuse_event(&mut self, sequence: u64, why: &str) -> Statement {
+        self.delivery.refused += 1;
+        tracing::warn!(database = %self.database_id, sequence, why, "the archive does not accept an event");
+        events::mark_refused(self.database_id, sequence, Timestamp::now(), short(why))
+    }
+
+    /// Whether there was something to deliver.
+    async fn deliver_snapshots(&mut self) -> Result<bool, DeliveryError> {
+        let waiting =
+            snapshots::unarchived(self.database_id, SNAPSHOTS_AT_ONCE, self.refused_before);
+        let rows = self.rows(waiting).await?;
+        for row in &rows {
+            let id = row.text("snapshot_id").map_err(DatabaseError::from)?;
+            let added = match snapshots::parse(row) {
+                Ok(header) => self.deliver_snapshot(header).await?,
+                Err(error) => Err(error.to_string()),
+            };
+            let marks = match added {
+                Ok(()) => {
+                    self.delivery.snapshots += 1;
+                    snapshots::mark_archived(id, Timestamp::now()).to_vec()
+                }
+                Err(why) => {
+                    self.delivery.refused += 1;
+                    tracing::warn!(database = %self.database_id, snapshot = id, why, "the archive does not accept a snapshot");
+                    vec![snapshots::mark_refused(id, Timestamp::now(), short(&why))]
+                }
+            };
+            self.note(&marks).await?;
+        }
+        Ok(!rows.is_empty())
+    }
+
+    /// Or why it is refused.
+    async fn deliver_snapshot(
+        &mut self,
+        row: SnapshotRow,
+    ) -> Result<Result<(), String>, DeliveryError> {
+        let mut parts = Vec::new();
+        for part in self.rows(snapshots::staged_parts(&row.snapshot_id)).await? {
+            parts.push(
+                part.text("content")
+                    .map_err(DatabaseError::from)?
+                    .to_owned(),
+            );
+        }
+        // Without its parts another instance has delivered it between the two reads.
+        if parts.is_empty() {
+            return Ok(Ok(()));
+        }
+        let object_counts = serde_json::from_str(&row.object_counts).unwrap_or_default();
+        let snapshot = ArchivedSnapshot {
+            header: SnapshotHeader {
+                snapshot_id: row.snapshot_id,
+                database_id: row.database_id,
+                kind: row.kind,
+                captured_at: row.captured_at,
+                captured_by: row.captured_by,
+                schema_hash: row.schema_hash,
+                content_hash: row.content_hash,
+                run_id: row.run_id,
+                engine: row.engine,
+                object_counts,
+                size_bytes: row.size_bytes,
+                part_count: row.parts,
+                covers: row.covers,
+                expires_at: row.expires_at,
+            },
+            parts,
+        };
+        match self.archive.add_snapshot(&snapshot).await {
+            Ok(()) => Ok(Ok(())),
+            Err(error) if error.kind == ArchiveErrorKind::Refused => Ok(Err(error.message)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether there was something to deliver.
+    async fn deliver_migrations(&mut self) -> Result<bool, DeliveryError> {
+        let waiting =
+            migrations::unarchived(self.database_id, MIGRATIONS_AT_ONCE, self.refused_before);
+        let rows = self.rows(waiting).await?;
+        if rows.is_empty() {
+            return Ok(false);
+        }
+        let mut copies = Vec::new();
+        let mut marks = Vec::new();
+        for row in &rows {
+            match migrations::parse_definition(row) {
+                Ok(definition) => copies.push(copy_of(self.database_id, &definition)),
+                Err(error) => {
+                    let id = row.text("migration_id").map_err(DatabaseError::from)?;
+                    let revision = row.count("revision").map_err(DatabaseError::from)?;
+                    marks.push(self.refuse_migration(id, revision, &error.to_string()));
+                }
+            }
+        }
+        let Added { count, stopped } = self.archive.put_migrations(&copies).await;
+        self.delivery.migrations += count;
+        marks.extend(copies[..count].iter().map(|copy| {
+            migrations::mark_archived(self.database_id, &copy.migration_id, copy.revision)
+        }));
+        let stopped = match (stopped, copies.get(count)) {
+            (Some(error), Some(copy)) if error.kind == ArchiveErrorKind::Refused => {
+                marks.push(self.refuse_migration(
+                    &copy.migration_id,
+                    copy.revision,
+                    &error.message,
+                ));
+                None
+            }
+            (stopped, _) => stopped,
+        };
+        self.note(&marks).await?;
+        stopped.map_or(Ok(true), |error| Err(error.into()))
+    }
+
+    fn refuse_migration(&mut self, migration_id: &str, revision: u64, why: &str) -> Statement {
+        self.delivery.refused += 1;
+        tracing::warn!(database = %self.database_id, migration = migration_id, why, "the archive does not accept a definition");
+        migrations::mark_refused(
+            self.database_id,
+            migration_id,
+            revision,
+            Timestamp::now(),
+            short(why),
+        )
+    }
+}
+
+fn short(words: &str) -> &str {
+    words
+        .char_indices()
+        .nth(MAX_REFUSAL_CHARS)
+        .map_or(words, |(end, _)| &words[..end])
 }
 
 /// The ranges of consecutive numbers.
@@ -138,94 +309,6 @@ fn consecutive(events: &[super::event::Event]) -> Vec<(u64, u64)> {
         }
     }
     ranges
-}
-
-async fn deliver_snapshots(
-    connection: &mut dyn Connection,
-    database_id: &DatabaseId,
-    archive: &dyn Archive,
-) -> Result<usize, DeliveryError> {
-    let headers = rows(
-        connection,
-        snapshots::unarchived(database_id, SNAPSHOTS_AT_ONCE),
-    )
-    .await?;
-    let delivered = headers.len();
-    for row in headers {
-        let header = snapshots::parse(&row).map_err(DatabaseError::from)?;
-        let mut parts = Vec::new();
-        for part in rows(connection, snapshots::staged_parts(&header.snapshot_id)).await? {
-            parts.push(
-                part.text("content")
-                    .map_err(DatabaseError::from)?
-                    .to_owned(),
-            );
-        }
-        let object_counts = serde_json::from_str(&header.object_counts).unwrap_or_default();
-        let snapshot = ArchivedSnapshot {
-            header: SnapshotHeader {
-                snapshot_id: header.snapshot_id.clone(),
-                database_id: header.database_id,
-                kind: header.kind,
-                captured_at: header.captured_at,
-                captured_by: header.captured_by,
-                schema_hash: header.schema_hash,
-                content_hash: header.content_hash,
-                run_id: header.run_id,
-                engine: header.engine,
-                object_counts,
-                size_bytes: header.size_bytes,
-                parts: header.parts,
-                covers: header.covers,
-                expires_at: header.expires_at,
-            },
-            content: parts,
-        };
-        // Without its parts another instance has delivered it between the two reads.
-        if !snapshot.content.is_empty() {
-            archive.add_snapshot(&snapshot).await?;
-        }
-        connection
-            .exchange(&snapshots::mark_archived(
-                &header.snapshot_id,
-                Timestamp::now(),
-            ))
-            .await?;
-    }
-    Ok(delivered)
-}
-
-async fn deliver_migrations(
-    connection: &mut dyn Connection,
-    database_id: &DatabaseId,
-    archive: &dyn Archive,
-) -> Result<usize, DeliveryError> {
-    let mut copies = Vec::new();
-    for row in rows(
-        connection,
-        migrations::unarchived(database_id, MIGRATIONS_AT_ONCE),
-    )
-    .await?
-    {
-        let definition = migrations::parse_definition(&row).map_err(DatabaseError::from)?;
-        copies.push(copy_of(database_id, &definition));
-    }
-    if copies.is_empty() {
-        return Ok(0);
-    }
-    let added = archive.put_migrations(&copies).await;
-    copies.truncate(added.count);
-    let marks: Vec<_> = copies
-        .iter()
-        .map(|copy| migrations::mark_archived(database_id, &copy.migration_id, copy.revision))
-        .collect();
-    if !marks.is_empty() {
-        connection.exchange(&marks).await?;
-    }
-    match added.stopped {
-        Some(error) => Err(error.into()),
-        None => Ok(copies.len()),
-    }
 }
 
 /// A definition as the archive keeps it.

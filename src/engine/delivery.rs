@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
-use crate::audit::{self, Delivery, DeliveryError};
+use crate::audit::{self, Delivery, DeliveryError, Refused};
 use crate::database::{Access, DatabaseError};
 use crate::script::DatabaseId;
 
@@ -47,7 +47,7 @@ impl Engine {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(managed.id());
-            if let Err(error) = engine.deliver_now(&managed).await {
+            if let Err(error) = engine.deliver_now(&managed, Refused::AfterAPause).await {
                 tracing::warn!(database = %managed.id(), %error, "delivering to the archive is delayed");
             }
         });
@@ -58,7 +58,11 @@ impl Engine {
     /// # Errors
     ///
     /// When registry or archive cannot be used.
-    pub(super) async fn deliver_now(&self, managed: &Managed) -> Result<Delivery, EngineError> {
+    pub(super) async fn deliver_now(
+        &self,
+        managed: &Managed,
+        refused: Refused,
+    ) -> Result<Delivery, EngineError> {
         // Delivering must not make a database that is not there.
         match managed.database.open(Access::Read).await {
             Ok(_) => {}
@@ -70,7 +74,7 @@ impl Engine {
             .open(Access::Write)
             .await
             .map_err(|error| managed.problem(error))?;
-        match audit::deliver(connection.as_mut(), managed.id(), self.archive()).await {
+        match audit::deliver(connection.as_mut(), managed.id(), self.archive(), refused).await {
             Ok(delivery) => Ok(delivery),
             // Nothing was ever written there, or somebody's script holds the file and the outbox waits.
             Err(DeliveryError::Registry(
@@ -97,5 +101,358 @@ impl Engine {
             }
             while tasks.join_next().await.is_some() {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::audit::chain::Link;
+    use crate::audit::embedded::EmbeddedArchive;
+    use crate::audit::{
+        Added, Archive, ArchiveError, ArchiveErrorKind, ArchivedMigration, ArchivedSnapshot, Event,
+        EventFilter, SnapshotHeader,
+    };
+    use crate::engine::testing::Shop;
+    use crate::engine::{
+        Check, CheckStatus, SnapshotRequest, SnapshotType, Verification, VerifyRequest,
+    };
+
+    /// An archive that does not accept everything.
+    #[derive(Debug)]
+    struct Picky {
+        inner: EmbeddedArchive,
+        mood: Mutex<Mood>,
+    }
+
+    #[derive(Debug, Default)]
+    struct Mood {
+        /// Numbers of events, types of snapshots and ids of migrations that are refused.
+        refuses: Vec<&'static str>,
+        /// How many events are accepted until it is down.
+        down_after: Option<usize>,
+        /// What it was asked to accept and refused.
+        refused: Vec<String>,
+    }
+
+    impl Picky {
+        fn error(kind: ArchiveErrorKind) -> ArchiveError {
+            ArchiveError {
+                kind,
+                phase: "testing",
+                message: "too large for my taste".to_owned(),
+            }
+        }
+
+        fn mood(&self) -> std::sync::MutexGuard<'_, Mood> {
+            self.mood.lock().unwrap()
+        }
+
+        fn look_at(&self, what: &str) -> Result<(), ArchiveError> {
+            let mut mood = self.mood();
+            if mood.down_after == Some(0) {
+                return Err(Self::error(ArchiveErrorKind::Unavailable));
+            }
+            if mood.refuses.contains(&what) {
+                mood.refused.push(what.to_owned());
+                return Err(Self::error(ArchiveErrorKind::Refused));
+            }
+            if let Some(left) = &mut mood.down_after {
+                *left -= 1;
+            }
+            Ok(())
+        }
+
+        /// The longest beginning of a list that is accepted, and why not more.
+        fn accepted<'a, T>(
+            &self,
+            items: &'a [T],
+            name: impl Fn(&T) -> String,
+        ) -> (&'a [T], Option<ArchiveError>) {
+            for (count, item) in items.iter().enumerate() {
+                if let Err(error) = self.look_at(&name(item)) {
+                    return (&items[..count], Some(error));
+                }
+            }
+            (items, None)
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl Archive for Picky {
+        fn source(&self) -> &'static str {
+            self.inner.source()
+        }
+        async fn ping(&self) -> Result<(), ArchiveError> {
+            self.inner.ping().await
+        }
+        async fn add_events(&self, events: &[Event]) -> Added {
+            let (accepted, stopped) = self.accepted(events, |event| event.sequence.to_string());
+            let count = self.inner.add_events(accepted).await.count;
+            Added { count, stopped }
+        }
+        async fn events(
+            &self,
+            database: &DatabaseId,
+            filter: &EventFilter,
+            limit: u32,
+        ) -> Result<Vec<Event>, ArchiveError> {
+            self.inner.events(database, filter, limit).await
+        }
+        async fn chain(
+            &self,
+            database: &DatabaseId,
+            after: u64,
+            limit: u32,
+        ) -> Result<Vec<Link>, ArchiveError> {
+            self.inner.chain(database, after, limit).await
+        }
+        async fn add_snapshot(&self, snapshot: &ArchivedSnapshot) -> Result<(), ArchiveError> {
+            self.look_at(&snapshot.header.kind)?;
+            self.inner.add_snapshot(snapshot).await
+        }
+        async fn snapshot_headers(
+            &self,
+            database: &DatabaseId,
+        ) -> Result<Vec<SnapshotHeader>, ArchiveError> {
+            self.inner.snapshot_headers(database).await
+        }
+        async fn snapshot(
+            &self,
+            database: &DatabaseId,
+            snapshot_id: &str,
+        ) -> Result<Option<ArchivedSnapshot>, ArchiveError> {
+            self.inner.snapshot(database, snapshot_id).await
+        }
+        async fn put_migrations(&self, migrations: &[ArchivedMigration]) -> Added {
+            let name = |copy: &ArchivedMigration| copy.migration_id.clone();
+            let (accepted, stopped) = self.accepted(migrations, name);
+            let count = self.inner.put_migrations(accepted).await.count;
+            Added { count, stopped }
+        }
+        async fn migrations(
+            &self,
+            database: &DatabaseId,
+        ) -> Result<Vec<ArchivedMigration>, ArchiveError> {
+            self.inner.migrations(database).await
+        }
+    }
+
+    /// A shop at work whose archive is like this from the start.
+    async fn shop_with(mood: Mood) -> (Shop, Arc<Picky>) {
+        let mut shop = Shop::new();
+        let options = shop.engine.options().clone();
+        let picky = Arc::new(Picky {
+            inner: EmbeddedArchive::in_folder(&options.data_dir),
+            mood: Mutex::new(mood),
+        });
+        shop.engine = Engine::with_archive(options, picky.clone());
+        for (file, up, down) in [
+            (
+                "V101__orders.sqlite.sql",
+                "CREATE TABLE orders (id INTEGER PRIMARY KEY);",
+                "DROP TABLE orders;",
+            ),
+            (
+                "V102__customers.sqlite.sql",
+                "CREATE TABLE customers (id INTEGER PRIMARY KEY);",
+                "DROP TABLE customers;",
+            ),
+        ] {
+            shop.create(file, up, Some(down)).await;
+        }
+        shop.run().await;
+        (shop, picky)
+    }
+
+    async fn verify(shop: &Shop, fix: bool) -> Verification {
+        let request = VerifyRequest {
+            database_id: Shop::id(),
+            environment: "dev".to_owned(),
+            fix,
+            resolve: None,
+        };
+        let verified = shop.engine.verify(&Shop::caller(), request).await.unwrap();
+        shop.engine.settle().await;
+        verified
+    }
+
+    fn delivery_of(verification: &Verification) -> &Check {
+        let mut checks = verification.checks.iter();
+        checks.find(|check| check.code == "trail-delivery").unwrap()
+    }
+
+    async fn numbers(archive: &dyn Archive) -> Vec<u64> {
+        let links = archive.chain(&Shop::id(), 0, 1000).await.unwrap();
+        links.iter().map(|link| link.sequence).collect()
+    }
+
+    #[tokio::test]
+    async fn what_the_archive_refuses_holds_up_nothing_else_and_is_named() {
+        let (shop, picky) = shop_with(Mood {
+            refuses: vec!["2", "5", "baseline", "V101__orders"],
+            ..Mood::default()
+        })
+        .await;
+        let request = SnapshotRequest {
+            database_id: Shop::id(),
+            environment: "dev".to_owned(),
+            kind: SnapshotType::Baseline,
+        };
+        let snapshot = shop.engine.take_snapshot(&Shop::caller(), request).await;
+        let snapshot = snapshot.unwrap().snapshot_id;
+        shop.engine.settle().await;
+        let last: u64 = shop
+            .ask("SELECT MAX(sequence) FROM audit_events")
+            .parse()
+            .unwrap();
+        let expected: Vec<u64> = (1..=last)
+            .filter(|number| ![2, 5].contains(number))
+            .collect();
+        assert_eq!(numbers(picky.as_ref()).await, expected);
+        assert_eq!(picky.snapshot_headers(&Shop::id()).await.unwrap().len(), 1);
+        let copies = picky.migrations(&Shop::id()).await.unwrap();
+        let copies: Vec<&str> = copies
+            .iter()
+            .map(|copy| copy.migration_id.as_str())
+            .collect();
+        assert!(copies.contains(&"V102__customers") && !copies.contains(&"V101__orders"));
+
+        let verified = verify(&shop, false).await;
+        assert!(verified.healthy, "{verified:#?}");
+        let check = delivery_of(&verified);
+        assert_eq!(check.status, CheckStatus::Warn);
+        assert_eq!(
+            check.items,
+            [
+                "event 2: too large for my taste".to_owned(),
+                "event 5: too large for my taste".to_owned(),
+                format!("snapshot {snapshot}: too large for my taste"),
+                "definition of V101__orders: too large for my taste".to_owned(),
+            ]
+        );
+        // Its content is where it was staged.
+        let found = shop.engine.snapshot(None, &snapshot).await;
+        assert_eq!(found.unwrap().schema.tables.len(), 2);
+
+        // The timer leaves them alone for an hour; whoever asks for it has them tried again.
+        picky.mood().refused.clear();
+        let told = shop
+            .engine
+            .tend_runs(std::time::Duration::from_secs(60))
+            .await;
+        assert_eq!(told, [""; 0]);
+        assert_eq!(picky.mood().refused, [""; 0]);
+        let check = delivery_of(&verify(&shop, true).await).clone();
+        assert_eq!(check.status, CheckStatus::Warn);
+        assert_eq!(picky.mood().refused, ["2", "5", "baseline", "V101__orders"]);
+        // As if the hour were over.
+        for table in ["audit_events", "schema_snapshots", "migration_registry"] {
+            shop.by_hand(&format!(
+                "UPDATE {table} SET refused_at = '2025-11-27T14:30:00.000Z' WHERE refused_at IS NOT NULL"
+            ));
+        }
+        picky.mood().refused.clear();
+        let told = shop
+            .engine
+            .tend_runs(std::time::Duration::from_secs(60))
+            .await;
+        assert_eq!(
+            told,
+            ["shop: the archive does not accept 4; verifying names them"]
+        );
+        assert_eq!(picky.mood().refused, ["2", "5", "baseline", "V101__orders"]);
+
+        picky.mood().refuses.clear();
+        assert_eq!(
+            delivery_of(&verify(&shop, true).await).status,
+            CheckStatus::Fixed
+        );
+        let verified = verify(&shop, false).await;
+        let passed = |check: &Check| check.status == CheckStatus::Pass;
+        assert!(verified.checks.iter().all(passed), "{verified:#?}");
+    }
+
+    #[tokio::test]
+    async fn a_changed_text_is_tried_at_once_though_the_former_was_refused() {
+        let (shop, picky) = shop_with(Mood {
+            refuses: vec!["V103__x"],
+            ..Mood::default()
+        })
+        .await;
+        shop.create("V103__x.sqlite.sql", "SELECT 1;", None).await;
+        shop.engine.settle().await;
+        assert_eq!(picky.mood().refused, ["V103__x"]);
+        picky.mood().refuses.clear();
+        shop.by_hand(
+            "UPDATE migration_registry SET revision = revision + 1 WHERE migration_id = 'V103__x'",
+        );
+        shop.engine
+            .tend_runs(std::time::Duration::from_secs(60))
+            .await;
+        let copies = picky.migrations(&Shop::id()).await.unwrap();
+        assert!(copies.iter().any(|copy| copy.migration_id == "V103__x"));
+    }
+
+    #[tokio::test]
+    async fn a_row_that_is_no_event_any_more_holds_up_nothing_else() {
+        let shop = Shop::at_work().await;
+        shop.by_hand_in_archive("DELETE FROM \"change-events\"");
+        shop.by_hand(
+            "UPDATE audit_events SET delivered_at = NULL; UPDATE audit_events SET type = 'x' WHERE sequence = 3; \
+             UPDATE audit_events SET data = '{' WHERE sequence = 7",
+        );
+        let told = shop
+            .engine
+            .tend_runs(std::time::Duration::from_secs(60))
+            .await;
+        assert!(
+            told[0].ends_with("the archive does not accept 2; verifying names them"),
+            "{told:?}"
+        );
+        let verified = verify(&shop, false).await;
+        let reason = "the row is no event any more";
+        assert_eq!(
+            delivery_of(&verified).items,
+            [format!("event 3: {reason}"), format!("event 7: {reason}")]
+        );
+        let archived: u64 = shop
+            .ask_archive("SELECT COUNT(*) FROM \"change-events\"")
+            .parse()
+            .unwrap();
+        let all: u64 = shop
+            .ask("SELECT COUNT(*) FROM audit_events")
+            .parse()
+            .unwrap();
+        assert_eq!(archived, all - 2);
+    }
+
+    #[tokio::test]
+    async fn an_outage_in_the_middle_keeps_what_was_added_and_goes_on_there() {
+        let (shop, picky) = shop_with(Mood {
+            down_after: Some(3),
+            ..Mood::default()
+        })
+        .await;
+        assert_eq!(numbers(picky.as_ref()).await, [1, 2, 3]);
+        let waiting = "SELECT MIN(sequence) FROM audit_events WHERE delivered_at IS NULL AND refused_at IS NULL";
+        assert_eq!(shop.ask(waiting), "4");
+        let told = shop
+            .engine
+            .tend_runs(std::time::Duration::from_secs(60))
+            .await;
+        assert!(
+            told[0].starts_with("shop: delivering is delayed"),
+            "{told:?}"
+        );
+        picky.mood().down_after = None;
+        shop.engine
+            .tend_runs(std::time::Duration::from_secs(60))
+            .await;
+        let verified = verify(&shop, false).await;
+        let passed = |check: &Check| check.status == CheckStatus::Pass;
+        assert!(verified.checks.iter().all(passed), "{verified:#?}");
     }
 }

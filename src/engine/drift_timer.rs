@@ -5,6 +5,7 @@ use futures_util::stream;
 
 use crate::audit::Change;
 use crate::registry::inventory::InventoryRow;
+use crate::registry::snapshots;
 
 use super::Engine;
 use super::access::{Writing, holder};
@@ -58,9 +59,11 @@ impl Engine {
         } = self.open_for_writing(&managed).await?;
         let live = live_schema(connection.as_mut(), &managed).await?;
         let caller = Caller::timer();
-        let capture = Capture::of(&live, &managed, SnapshotType::Scheduled, &caller, None);
+        let capture = Capture::of(&live, &managed, SnapshotType::Scheduled, &caller, None)
+            .kept_for(self.options().snapshot_retention_days);
         let mut change = Change::of(managed.id());
         change.records = capture.statements();
+        change.loose = snapshots::remove_expired(managed.id()).to_vec();
         change.events = vec![capture.event(self, &caller)];
         let line = match judge(&state) {
             Err(hindrance) => format!("drift not judged: {hindrance}"),

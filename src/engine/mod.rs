@@ -43,9 +43,10 @@ pub use run::Wait;
 pub use view::*;
 
 use crate::audit::Archive;
+use crate::audit::cosmos::CosmosArchive;
 use crate::audit::embedded::EmbeddedArchive;
-use crate::database::cosmos::CosmosAccount;
-use crate::database::identity::AppIdentity;
+use crate::database::cosmos::{CosmosAccount, CosmosClients};
+use crate::database::identity::{AppIdentity, Identities};
 use crate::database::secrets::ConnectionVariables;
 use crate::database::sql_server::ConnectionString;
 use crate::script::{DatabaseId, Variables};
@@ -158,18 +159,36 @@ struct Inner {
 }
 
 impl Engine {
-    /// An engine with embedded databases and an embedded archive in the folder of the options. Opens nothing yet.
+    /// An engine with databases and archive as the options say. Opens and connects to nothing yet.
     pub fn open(options: EngineOptions) -> Self {
-        let archive = Arc::new(EmbeddedArchive::in_folder(&options.data_dir));
-        Self::with_archive(options, archive)
+        let identities = Arc::new(Identities::new(options.identity.clone(), None));
+        let archive: Arc<dyn Archive> = match &options.archive {
+            ArchivePlace::Embedded => Arc::new(EmbeddedArchive::in_folder(&options.data_dir)),
+            ArchivePlace::Cosmos { account, database } => {
+                let clients = CosmosClients::new(Arc::clone(&identities));
+                Arc::new(CosmosArchive::new(
+                    clients.database(account.clone(), database),
+                ))
+            }
+        };
+        Self::assembled(options, identities, archive)
     }
 
-    /// An engine with another archive.
+    /// An engine with another archive than the options say.
     pub fn with_archive(options: EngineOptions, archive: Arc<dyn Archive>) -> Self {
+        let identities = Arc::new(Identities::new(options.identity.clone(), None));
+        Self::assembled(options, identities, archive)
+    }
+
+    fn assembled(
+        options: EngineOptions,
+        identities: Arc<Identities>,
+        archive: Arc<dyn Archive>,
+    ) -> Self {
         let instance = format!("{}-{}", std::process::id(), uuid::Uuid::new_v4().simple());
         Self {
             inner: Arc::new(Inner {
-                databases: reach::Databases::new(&options),
+                databases: reach::Databases::new(&options, identities),
                 options,
                 instance,
                 archive,

@@ -40,8 +40,7 @@ pub(super) struct Databases {
 type CosmosKey = (DatabaseId, String, Option<String>);
 
 impl Databases {
-    pub fn new(options: &EngineOptions) -> Self {
-        let identities = Arc::new(Identities::new(options.identity.clone(), None));
+    pub fn new(options: &EngineOptions, identities: Arc<Identities>) -> Self {
         let connectors = Connectors::new(ConnectOptions {
             identities: identities.clone(),
             allowed_hosts: options.allowed_hosts.clone(),

@@ -84,6 +84,15 @@ impl Capture {
         }
     }
 
+    /// The same, dropped after so many days if it is a scheduled one. The others say what was, as long as there is a trail.
+    pub fn kept_for(mut self, days: u32) -> Self {
+        if self.row.kind == SnapshotType::Scheduled.as_str() {
+            let life = days.saturating_mul(24 * 3600);
+            self.row.expires_at = Some(self.row.captured_at.plus_seconds(life));
+        }
+        self
+    }
+
     /// Adds the header and stages the content until the archive has it. Each statement changes exactly one row.
     pub fn statements(&self) -> Vec<Statement> {
         let parts = (1..).zip(&self.parts);
@@ -201,7 +210,8 @@ impl Engine {
                 return Err(managed.locked(state.lock.as_ref()));
             }
             let schema = live_schema(connection.as_mut(), &managed).await?;
-            let capture = Capture::of(&schema, &managed, request.kind, caller, None);
+            let capture = Capture::of(&schema, &managed, request.kind, caller, None)
+                .kept_for(self.options().snapshot_retention_days);
             let mut change = Change::of(managed.id());
             change.records = capture.statements();
             change.events = vec![capture.event(self, caller)];
@@ -381,7 +391,7 @@ impl Engine {
                 .ok_or_else(|| {
                     damaged("neither registry nor archive has its content".to_owned())
                 })?;
-            text = archived.content.concat();
+            text = archived.parts.concat();
         }
         if Checksum::of_text(&text).to_string() != row.content_hash {
             return Err(damaged(

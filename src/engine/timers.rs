@@ -3,9 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use tokio::task::JoinHandle;
 
+use crate::audit::{Delivery, Refused};
 use crate::database::{Access, DatabaseError, ask};
+use crate::registry::inventory::InventoryRow;
 use crate::registry::runs::{self, RunRow as StoredRun};
 use crate::time::Timestamp;
 
@@ -69,23 +73,33 @@ impl Engine {
                 return lines;
             }
         };
-        for row in rows {
-            let id = row.database_id.clone();
-            let delivered = async { self.deliver_now(&self.reach(row)?).await };
-            match tokio::time::timeout_at(deadline, delivered).await {
-                Ok(Ok(delivery)) if delivery.is_empty() => {}
-                Ok(Ok(delivery)) => lines.push(format!(
-                    "{id}: delivered {} events, {} snapshots and {} definitions",
-                    delivery.events, delivery.snapshots, delivery.migrations
-                )),
-                Ok(Err(problem)) => lines.push(format!("{id}: delivering is delayed: {problem}")),
-                Err(_) => {
-                    lines.push("out of time; the next tick goes on".to_owned());
-                    return lines;
-                }
-            }
-        }
+        lines.extend(self.deliver_all(rows, deadline).await);
         lines
+    }
+
+    /// Delivers for these databases, several at a time: one that takes long does not keep the others from it.
+    async fn deliver_all(
+        &self,
+        rows: Vec<InventoryRow>,
+        deadline: tokio::time::Instant,
+    ) -> Vec<String> {
+        let lines: Vec<Option<String>> = stream::iter(rows)
+            .map(|row| async move {
+                let id = row.database_id.clone();
+                let delivered = async {
+                    self.deliver_now(&self.reach(row)?, Refused::AfterAPause)
+                        .await
+                };
+                match tokio::time::timeout_at(deadline, delivered).await {
+                    Ok(Ok(delivery)) => told(&delivery).map(|told| format!("{id}: {told}")),
+                    Ok(Err(problem)) => Some(format!("{id}: delivering is delayed: {problem}")),
+                    Err(_) => Some(format!("{id}: out of time; the next tick goes on")),
+                }
+            })
+            .buffered(self.options().max_parallel_databases.max(1))
+            .collect()
+            .await;
+        lines.into_iter().flatten().collect()
     }
 
     async fn dead_runs(&self) -> Result<Vec<StoredRun>, EngineError> {
@@ -304,6 +318,24 @@ impl Drive {
             Err(_) => true,
         }
     }
+}
+
+/// What a delivery did, if anything.
+fn told(delivery: &Delivery) -> Option<String> {
+    let mut words = Vec::new();
+    if !delivery.is_empty() {
+        words.push(format!(
+            "delivered {} events, {} snapshots and {} definitions",
+            delivery.events, delivery.snapshots, delivery.migrations
+        ));
+    }
+    if delivery.refused > 0 {
+        words.push(format!(
+            "the archive does not accept {}; verifying names them",
+            delivery.refused
+        ));
+    }
+    (!words.is_empty()).then(|| words.join("; "))
 }
 
 fn read_work(row: &StoredRun) -> Option<Work> {

@@ -132,9 +132,33 @@ pub fn chain(database_id: &DatabaseId, after: u64, limit: u32) -> Statement {
     ])
 }
 
-/// The oldest events that the archive does not have, at most `limit`.
-pub fn undelivered(database_id: &DatabaseId, limit: u32) -> Statement {
-    sql::EVENTS_UNDELIVERED.bind([database_id.as_str().into(), limit.into()])
+/// The oldest events that the archive does not have, at most `limit`; without those that it has refused at or after a moment.
+pub fn undelivered(database_id: &DatabaseId, limit: u32, refused_before: Timestamp) -> Statement {
+    sql::EVENTS_UNDELIVERED.bind([
+        database_id.as_str().into(),
+        limit.into(),
+        refused_before.into(),
+    ])
+}
+
+/// Notes that the archive does not accept an event.
+pub fn mark_refused(
+    database_id: &DatabaseId,
+    sequence: u64,
+    at: Timestamp,
+    refusal: &str,
+) -> Statement {
+    sql::EVENT_REFUSED.bind([
+        database_id.as_str().into(),
+        number(sequence).into(),
+        at.into(),
+        refusal.into(),
+    ])
+}
+
+/// The events that the archive did not accept: `sequence`, `refusal`.
+pub fn refused(database_id: &DatabaseId, limit: u32) -> Statement {
+    sql::EVENTS_REFUSED.bind([database_id.as_str().into(), limit.into()])
 }
 
 /// The numbers of all events that the archive does not have, in order: `sequence`.

@@ -323,9 +323,36 @@ pub fn definitions(database_id: &DatabaseId, after: &str, limit: u32) -> Stateme
     sql::MIGRATIONS_TEXTS.bind([database_id.as_str().into(), after.into(), limit.into()])
 }
 
-/// At most `limit` definitions whose present form the archive does not have.
-pub fn unarchived(database_id: &DatabaseId, limit: u32) -> Statement {
-    sql::MIGRATIONS_UNARCHIVED.bind([database_id.as_str().into(), limit.into()])
+/// At most `limit` definitions whose present form the archive does not have; without those whose present form it has refused at
+/// or after a moment.
+pub fn unarchived(database_id: &DatabaseId, limit: u32, refused_before: Timestamp) -> Statement {
+    sql::MIGRATIONS_UNARCHIVED.bind([
+        database_id.as_str().into(),
+        limit.into(),
+        refused_before.into(),
+    ])
+}
+
+/// Notes that the archive does not accept a revision.
+pub fn mark_refused(
+    database_id: &DatabaseId,
+    migration_id: &str,
+    revision: u64,
+    at: Timestamp,
+    refusal: &str,
+) -> Statement {
+    sql::MIGRATION_REFUSED.bind([
+        database_id.as_str().into(),
+        migration_id.into(),
+        i64::try_from(revision).unwrap_or(i64::MAX).into(),
+        at.into(),
+        refusal.into(),
+    ])
+}
+
+/// The definitions whose present form the archive did not accept: `migration_id`, `refusal`.
+pub fn refused(database_id: &DatabaseId, limit: u32) -> Statement {
+    sql::MIGRATIONS_REFUSED.bind([database_id.as_str().into(), limit.into()])
 }
 
 /// The ids of all definitions whose present form the archive does not have: `migration_id`.

@@ -37,7 +37,7 @@ pub struct SnapshotRow {
     pub archived_at: Option<Timestamp>,
     /// The engine of the database.
     pub engine: EngineKind,
-    /// When it may be dropped; none is never.
+    /// When it is dropped, and no longer listed; none is never.
     pub expires_at: Option<Timestamp>,
 }
 
@@ -115,9 +115,31 @@ pub fn page(database_id: &DatabaseId, before: Timestamp, before_id: &str, limit:
     ])
 }
 
-/// Headers of snapshots that the archive does not have, oldest first.
-pub fn unarchived(database_id: &DatabaseId, limit: u32) -> Statement {
-    sql::SNAPSHOTS_UNARCHIVED.bind([database_id.as_str().into(), limit.into()])
+/// Headers of snapshots that the archive does not have, oldest first; without those that it has refused at or after a moment.
+pub fn unarchived(database_id: &DatabaseId, limit: u32, refused_before: Timestamp) -> Statement {
+    sql::SNAPSHOTS_UNARCHIVED.bind([
+        database_id.as_str().into(),
+        limit.into(),
+        refused_before.into(),
+    ])
+}
+
+/// Notes that the archive does not accept a snapshot. Its parts stay staged.
+pub fn mark_refused(snapshot_id: &str, at: Timestamp, refusal: &str) -> Statement {
+    sql::SNAPSHOT_REFUSED.bind([snapshot_id.into(), at.into(), refusal.into()])
+}
+
+/// The snapshots that the archive did not accept: `snapshot_id`, `refusal`.
+pub fn refused(database_id: &DatabaseId, limit: u32) -> Statement {
+    sql::SNAPSHOTS_REFUSED.bind([database_id.as_str().into(), limit.into()])
+}
+
+/// Drops the snapshots that have expired, with what is staged of them.
+pub fn remove_expired(database_id: &DatabaseId) -> [Statement; 2] {
+    [
+        sql::SNAPSHOT_PARTS_EXPIRED_REMOVE.bind([database_id.as_str().into()]),
+        sql::SNAPSHOTS_EXPIRED_REMOVE.bind([database_id.as_str().into()]),
+    ]
 }
 
 /// The staged parts of a snapshot, in order: `content`.

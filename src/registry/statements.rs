@@ -38,12 +38,18 @@ statements! {
     MIGRATIONS_UNARCHIVED = "SELECT migration_id, version, name, description, author, file_name, up_script, \
         up_checksum, down_script, down_checksum, created_at, withdrawn_at, revision \
         FROM migration_registry WHERE database_id = @P1 AND archived_revision < revision \
+        AND (refused_revision IS NULL OR refused_revision < revision OR refused_at < @P3) \
         ORDER BY migration_id {page @P2}";
     MIGRATIONS_UNARCHIVED_IDS = "SELECT migration_id FROM migration_registry \
         WHERE database_id = @P1 AND archived_revision < revision ORDER BY migration_id";
+    MIGRATION_REFUSED = "UPDATE migration_registry SET refused_revision = @P3, refused_at = @P4, refusal = @P5 \
+        WHERE database_id = @P1 AND migration_id = @P2 AND revision >= @P3";
+    MIGRATIONS_REFUSED = "SELECT migration_id, refusal FROM migration_registry WHERE database_id = @P1 \
+        AND archived_revision < revision AND refused_revision = revision ORDER BY migration_id {page @P2}";
     MIGRATION_ARCHIVED = "UPDATE migration_registry SET archived_revision = @P3 \
         WHERE database_id = @P1 AND migration_id = @P2 AND revision >= @P3";
-    MIGRATIONS_TO_ARCHIVE_AGAIN = "UPDATE migration_registry SET archived_revision = 0 WHERE database_id = @P1";
+    MIGRATIONS_TO_ARCHIVE_AGAIN = "UPDATE migration_registry SET archived_revision = 0, refused_revision = NULL \
+        WHERE database_id = @P1";
     MIGRATION_INSERT = "INSERT INTO migration_registry (database_id, migration_id, version, version_key, name, \
         description, author, file_name, up_script, up_checksum, down_script, down_checksum, created_at, updated_at, \
         revision, archived_revision) SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7, @P8, @P9, @P10, @P11, @P12, @P13, @P13, 1, 0 \
@@ -135,15 +141,23 @@ statements! {
         object_counts, size_bytes, parts, covers, archived_at, engine, expires_at FROM schema_snapshots WHERE database_id = @P1 \
         AND type IN ('baseline', 'post-migration') ORDER BY covers DESC, captured_at DESC {page @P2}";
     SNAPSHOT_ONE = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, content_hash, object_counts, \
-        size_bytes, parts, covers, archived_at, engine, expires_at FROM schema_snapshots WHERE database_id = @P1 AND snapshot_id = @P2";
+        size_bytes, parts, covers, archived_at, engine, expires_at FROM schema_snapshots WHERE database_id = @P1 AND snapshot_id = @P2 \
+        AND (expires_at IS NULL OR expires_at > {now})";
     // Newest first by time and id: pages of several databases are merged by the caller.
     SNAPSHOTS_PAGE = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, content_hash, object_counts, \
         size_bytes, parts, covers, archived_at, engine, expires_at FROM schema_snapshots WHERE database_id = @P1 \
-        AND (captured_at < @P2 OR (captured_at = @P2 AND snapshot_id < @P3)) \
+        AND (captured_at < @P2 OR (captured_at = @P2 AND snapshot_id < @P3)) AND (expires_at IS NULL OR expires_at > {now}) \
         ORDER BY captured_at DESC, snapshot_id DESC {page @P4}";
     SNAPSHOTS_UNARCHIVED = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, content_hash, \
         object_counts, size_bytes, parts, covers, archived_at, engine, expires_at FROM schema_snapshots WHERE database_id = @P1 \
-        AND archived_at IS NULL ORDER BY covers {page @P2}";
+        AND archived_at IS NULL AND (refused_at IS NULL OR refused_at < @P3) ORDER BY covers {page @P2}";
+    SNAPSHOT_REFUSED = "UPDATE schema_snapshots SET refused_at = @P2, refusal = @P3 WHERE snapshot_id = @P1";
+    SNAPSHOTS_REFUSED = "SELECT snapshot_id, refusal FROM schema_snapshots WHERE database_id = @P1 \
+        AND archived_at IS NULL AND refused_at IS NOT NULL ORDER BY covers {page @P2}";
+    SNAPSHOT_PARTS_EXPIRED_REMOVE = "DELETE FROM schema_snapshot_parts WHERE snapshot_id IN \
+        (SELECT snapshot_id FROM schema_snapshots WHERE database_id = @P1 AND expires_at <= {now})";
+    SNAPSHOTS_EXPIRED_REMOVE = "DELETE FROM schema_snapshots WHERE database_id = @P1 AND expires_at <= {now} \
+        AND NOT EXISTS (SELECT 1 FROM schema_snapshot_parts WHERE schema_snapshot_parts.snapshot_id = schema_snapshots.snapshot_id)";
     SNAPSHOT_PARTS = "SELECT content FROM schema_snapshot_parts WHERE snapshot_id = @P1 ORDER BY part";
     SNAPSHOT_PARTS_REMOVE = "DELETE FROM schema_snapshot_parts WHERE snapshot_id = @P1";
     SNAPSHOT_ARCHIVED = "UPDATE schema_snapshots SET archived_at = @P2 WHERE snapshot_id = @P1";
@@ -225,13 +239,17 @@ statements! {
         ORDER BY sequence {page @P3}";
     EVENTS_UNDELIVERED = "SELECT event_id, database_id, sequence, migration_id, run_id, execution_id, type, at, executor, \
         principal, environment, data, previous_hash, hash FROM audit_events WHERE database_id = @P1 \
-        AND delivered_at IS NULL ORDER BY sequence {page @P2}";
+        AND delivered_at IS NULL AND (refused_at IS NULL OR refused_at < @P3) ORDER BY sequence {page @P2}";
+    EVENT_REFUSED = "UPDATE audit_events SET refused_at = @P3, refusal = @P4 WHERE database_id = @P1 AND sequence = @P2 \
+        AND delivered_at IS NULL";
+    EVENTS_REFUSED = "SELECT sequence, refusal FROM audit_events WHERE database_id = @P1 AND delivered_at IS NULL \
+        AND refused_at IS NOT NULL ORDER BY sequence {page @P2}";
     EVENTS_UNDELIVERED_COUNT = "SELECT COUNT(*) AS events FROM audit_events WHERE delivered_at IS NULL";
     EVENTS_UNDELIVERED_NUMBERS = "SELECT sequence FROM audit_events WHERE database_id = @P1 AND delivered_at IS NULL \
         ORDER BY sequence";
-    EVENTS_DELIVERED = "UPDATE audit_events SET delivered_at = @P4 WHERE database_id = @P1 AND sequence >= @P2 \
-        AND sequence <= @P3 AND delivered_at IS NULL";
-    EVENTS_TO_DELIVER_AGAIN = "UPDATE audit_events SET delivered_at = NULL WHERE database_id = @P1";
+    EVENTS_DELIVERED = "UPDATE audit_events SET delivered_at = @P4, refused_at = NULL, refusal = NULL \
+        WHERE database_id = @P1 AND sequence >= @P2 AND sequence <= @P3 AND delivered_at IS NULL";
+    EVENTS_TO_DELIVER_AGAIN = "UPDATE audit_events SET delivered_at = NULL, refused_at = NULL WHERE database_id = @P1";
     EVENT_LAST_OF_TYPE = "SELECT event_id, database_id, sequence, migration_id, run_id, execution_id, type, at, executor, \
         principal, environment, data, previous_hash, hash FROM audit_events WHERE database_id = @P1 AND type = @P2 \
         ORDER BY sequence DESC {page @P3}";

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::audit::chain::{ChainCheck, Link};
 use crate::audit::{
-    self, Archive, ArchivedMigration, Change, Event, EventType, SnapshotHeader, to_row,
+    self, Archive, ArchivedMigration, Change, Event, EventType, Refused, SnapshotHeader, to_row,
 };
 use crate::database::{Access, Connection, DatabaseError, SHORT_WAIT, Statement, ask};
 use crate::registry::inventory::InventoryRow;
@@ -147,7 +147,7 @@ fn snapshot_row(header: SnapshotHeader) -> SnapshotRow {
         content_hash: header.content_hash,
         object_counts: header.object_counts.to_string(),
         size_bytes: header.size_bytes,
-        parts: header.parts,
+        parts: header.part_count,
         covers: header.covers,
         archived_at: Some(Timestamp::now()),
         engine: header.engine,
@@ -245,7 +245,7 @@ impl Engine {
             .await
             .map_err(|error| managed.problem(error))?;
         drop(connection);
-        self.deliver_now(managed).await?;
+        self.deliver_now(managed, Refused::Now).await?;
         Ok(ended(outcome))
     }
 

@@ -1,6 +1,6 @@
 //! Mending what can be mended without guessing, and telling the trail.
 
-use crate::audit::{Change, Delivery, EventType};
+use crate::audit::{Change, Delivery, EventType, Refused};
 use crate::database::{Connection, Statement, ask};
 use crate::registry::executions::{self, Direction, ExecutionStatus};
 use crate::registry::migrations::StatusChange;
@@ -96,12 +96,13 @@ impl Engine {
         &self,
         managed: &Managed,
     ) -> Result<Option<String>, EngineError> {
-        match self.deliver_now(managed).await {
+        match self.deliver_now(managed, Refused::Now).await {
             Ok(delivery) if delivery.is_empty() => Ok(None),
             Ok(Delivery {
                 events,
                 snapshots,
                 migrations,
+                ..
             }) => Ok(Some(format!(
                 "delivered to the archive: {events} events, {snapshots} snapshots, {migrations} definitions"
             ))),

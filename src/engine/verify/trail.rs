@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::chain::{ChainCheck, ChainFault, Link};
 use crate::audit::{Archive, Head, from_row};
-use crate::database::{Connection, DatabaseError, Reply};
-use crate::registry::{events, snapshots};
+use crate::database::{Connection, DatabaseError, Reply, Row};
+use crate::registry::{events, migrations, snapshots};
+use crate::time::Timestamp;
 
 use super::super::access::Managed;
 use super::super::view::Check;
@@ -31,6 +32,8 @@ pub(super) struct Trail {
     pub events: u64,
     /// Events and snapshots that the archive does not have yet.
     pub undelivered: usize,
+    /// What the archive does not accept, and why.
+    pub refused: Vec<String>,
     /// What is wrong with the registry's chain.
     pub registry: Vec<String>,
     /// What the archive says otherwise; none when it could not be read.
@@ -58,13 +61,17 @@ impl Trail {
     ) -> Result<Self, DatabaseError> {
         let mut comparison = Comparison::default();
         let mut snapshots_waiting = 0;
+        let mut refused = Vec::new();
         if let Some(connection) = &mut connection {
             // Before anything else: what is delivered by now must be in the archive when that is read.
             let replies = connection
                 .exchange(&[
                     events::undelivered_numbers(managed.id()),
                     events::read_head(managed.id()),
-                    snapshots::unarchived(managed.id(), AT_ONCE),
+                    snapshots::unarchived(managed.id(), AT_ONCE, Timestamp::LAST),
+                    events::refused(managed.id(), AT_ONCE),
+                    snapshots::refused(managed.id(), AT_ONCE),
+                    migrations::refused(managed.id(), AT_ONCE),
                 ])
                 .await?;
             for row in rows(&replies, 0) {
@@ -72,6 +79,23 @@ impl Trail {
             }
             comparison.delivered_up_to = head(&replies, 1)?.map_or(0, |head| head.sequence);
             snapshots_waiting = rows(&replies, 2).len();
+            let why = |row: &Row| -> Result<String, DatabaseError> {
+                Ok(row
+                    .optional_text("refusal")?
+                    .unwrap_or("no reason is known")
+                    .to_owned())
+            };
+            for row in rows(&replies, 3) {
+                refused.push(format!("event {}: {}", row.count("sequence")?, why(row)?));
+            }
+            for row in rows(&replies, 4) {
+                let id = row.text("snapshot_id")?;
+                refused.push(format!("snapshot {id}: {}", why(row)?));
+            }
+            for row in rows(&replies, 5) {
+                let id = row.text("migration_id")?;
+                refused.push(format!("definition of {id}: {}", why(row)?));
+            }
         }
         let undelivered = comparison.undelivered.len() + snapshots_waiting;
         let mut archive_answers = true;
@@ -116,6 +140,7 @@ impl Trail {
         Ok(Self {
             events: count,
             undelivered,
+            refused,
             registry,
             archive: archive_answers.then_some(against),
         })
@@ -167,6 +192,16 @@ pub(super) fn check_chain(trail: &Trail) -> Check {
 }
 
 pub(super) fn check_delivery(trail: &Trail) -> Check {
+    if !trail.refused.is_empty() {
+        return DELIVERY.warn(
+            format!(
+                "the archive does not accept {} of what it should get; the others do not wait for them, and they are tried \
+                 again every hour, and by fix: true",
+                trail.refused.len()
+            ),
+            trail.refused.clone(),
+        );
+    }
     match trail.undelivered {
         0 => DELIVERY.pass("nothing waits for its delivery"),
         waiting => DELIVERY.warn(
@@ -209,7 +244,7 @@ async fn read_chain(
     Ok((links, head(&replies, 1)?))
 }
 
-fn rows(replies: &[Reply], index: usize) -> &[crate::database::Row] {
+fn rows(replies: &[Reply], index: usize) -> &[Row] {
     replies.get(index).map_or(&[], |reply| &reply.rows)
 }
 
