@@ -47,10 +47,27 @@ impl Engine {
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .remove(managed.id());
-            if let Err(error) = engine.deliver_now(&managed, Refused::AfterAPause).await {
-                tracing::warn!(database = %managed.id(), %error, "delivering to the archive is delayed");
-            }
+            engine.deliver_or_log(&managed).await;
         });
+    }
+
+    /// Delivers what waits for the archive, also what was left by others. A failure is logged, and the next delivery goes
+    /// on where this one stopped.
+    ///
+    /// # Errors
+    ///
+    /// When the database is not in the inventory of this environment.
+    pub async fn deliver(&self, database: &DatabaseId) -> Result<(), EngineError> {
+        let managed = self.managed(database).await?;
+        self.deliver_or_log(&managed).await;
+        Ok(())
+    }
+
+    async fn deliver_or_log(&self, managed: &Managed) {
+        if let Err(error) = self.deliver_now(managed, Refused::AfterAPause).await {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(database = %managed.id(), %error, cause, "delivering to the archive is delayed");
+        }
     }
 
     /// Delivers everything of a database that the archive does not have.

@@ -194,6 +194,11 @@ impl Migrate {
         let ran = self.run(database, request).await;
         // The archive has everything before it is verified.
         self.engine.settle().await;
+        // What a former process could not deliver waits for the next one, and no timer runs beside this command.
+        self.engine
+            .deliver(&database.database_id)
+            .await
+            .map_err(|problem| self.failed(database, problem))?;
         let verified = self.verify(database).await;
         ran.and(verified)
     }

@@ -34,6 +34,11 @@ pub enum CosmosAccountError {
         "must be a connection string of Cosmos DB: AccountEndpoint=https://<account>.documents.azure.com:443/;AccountKey=<key>;"
     )]
     ConnectionString,
+    /// The key is not what Azure gives as one.
+    #[error(
+        "must hold the whole key as the portal shows it, which is base64: the AccountKey is not"
+    )]
+    Key,
     /// No endpoint.
     #[error(
         "must be the endpoint of a Cosmos DB account, such as https://<account>.documents.azure.com:443/"
@@ -62,8 +67,12 @@ impl CosmosAccount {
         let parsed: ConnectionString = connection_string
             .parse()
             .map_err(|_| CosmosAccountError::ConnectionString)?;
-        if parsed.account_key().secret().trim().is_empty() {
+        let key = parsed.account_key().secret();
+        if key.trim().is_empty() {
             return Err(CosmosAccountError::ConnectionString);
+        }
+        if azure_core::base64::decode(key).is_err() {
+            return Err(CosmosAccountError::Key);
         }
         Ok(Self {
             endpoint: endpoint(parsed.account_endpoint())?,
@@ -185,7 +194,7 @@ mod tests {
             "https://x/?q",
         ] {
             let error =
-                with_key(&format!("AccountEndpoint={endpoint};AccountKey=hush")).unwrap_err();
+                with_key(&format!("AccountEndpoint={endpoint};AccountKey=aHVzaA==")).unwrap_err();
             assert_eq!(error, CosmosAccountError::Endpoint, "{endpoint}");
         }
     }
@@ -193,11 +202,11 @@ mod tests {
     #[test]
     fn only_an_emulator_may_do_without_encryption() {
         for host in ["localhost", "127.0.0.1", "[::1]"] {
-            let text = format!("AccountEndpoint=http://{host}:8081/;AccountKey=hush");
+            let text = format!("AccountEndpoint=http://{host}:8081/;AccountKey=aHVzaA==");
             assert!(with_key(&text).unwrap().is_emulator());
         }
         for host in ["lpa.documents.azure.com", "localhost.evil.example"] {
-            let text = format!("AccountEndpoint=http://{host}/;AccountKey=hush");
+            let text = format!("AccountEndpoint=http://{host}/;AccountKey=aHVzaA==");
             assert_eq!(
                 with_key(&text).unwrap_err(),
                 CosmosAccountError::NotEncrypted

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use azure_data_cosmos::options::{
-    BinaryEncodingOptions, ConnectionPoolOptionsBuilder, OperationOptionsBuilder, RoutingStrategy,
+    BinaryEncodingOptions, ConnectionPoolOptionsBuilder, OperationOptionsBuilder,
+    PartitionFailoverOptions, PartitionTopologyCacheMode, RoutingStrategy,
     ServerCertificateValidation, UserAgentSuffix,
 };
 use azure_data_cosmos::{
@@ -201,6 +202,12 @@ async fn connect(
             .await?;
         builder = builder
             .with_runtime(runtime)
+            // They need not know of partitions before they are asked for them.
+            .with_partition_failover_options(
+                PartitionFailoverOptions::builder()
+                    .with_partition_topology_cache_mode(PartitionTopologyCacheMode::Lazy)
+                    .build()?,
+            )
             .with_binary_encoding_options(BinaryEncodingOptions::new().with_enabled(false));
     }
     // The account's own order of regions: an empty list prefers none.
