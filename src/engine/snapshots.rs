@@ -536,6 +536,56 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn scheduled_snapshots_are_dropped_when_their_time_is_over_and_the_others_stay() {
+        let shop = Shop::with(|options| options.snapshot_retention_days = 2);
+        shop.create("V101__t.sqlite.sql", "CREATE TABLE t (id INTEGER);", None)
+            .await;
+        shop.run().await;
+        for kind in [
+            SnapshotType::Baseline,
+            SnapshotType::Manual,
+            SnapshotType::Scheduled,
+        ] {
+            take(&shop, kind).await.unwrap();
+        }
+        assert!(shop.engine.check_drift().await[0].ends_with("no drift"));
+        shop.engine.settle().await;
+        let two_days = "SELECT COUNT(*) FROM schema_snapshots WHERE type = 'scheduled' \
+             AND julianday(expires_at) - julianday(captured_at) = 2";
+        assert_eq!(shop.ask(two_days), "2");
+        let others = "SELECT COUNT(*) FROM schema_snapshots WHERE expires_at IS NULL";
+        assert_eq!(shop.ask(others), "3");
+        let in_archive = "SELECT COUNT(*) FROM \"schema-snapshots\"";
+        assert_eq!(shop.ask_archive(in_archive), "5");
+
+        // As if the archive had been down for two days.
+        shop.by_hand(
+            "UPDATE schema_snapshots SET expires_at = '2025-11-27T14:30:00.000Z', archived_at = NULL WHERE type = 'scheduled'; \
+             INSERT INTO schema_snapshot_parts SELECT snapshot_id, 1, '{}' FROM schema_snapshots WHERE type = 'scheduled'",
+        );
+        shop.by_hand_in_archive(
+            "UPDATE \"schema-snapshots\" SET document = json_set(document, '$.expiresAt', '2025-11-27T14:30:00.000Z') \
+             WHERE json_extract(document, '$.type') = 'scheduled'",
+        );
+        let all = SnapshotQuery {
+            database_id: None,
+            limit: 100,
+            continuation: None,
+        };
+        assert_eq!(shop.engine.snapshots(&all).await.unwrap().items.len(), 3);
+        let expired = shop.ask("SELECT snapshot_id FROM schema_snapshots WHERE type = 'scheduled'");
+        let one = shop.engine.snapshot(None, &expired).await;
+        assert!(matches!(one, Err(EngineError::UnknownSnapshot(_))));
+
+        assert!(shop.engine.check_drift().await[0].ends_with("no drift"));
+        shop.engine.settle().await;
+        assert_eq!(shop.ask("SELECT COUNT(*) FROM schema_snapshots"), "4");
+        assert_eq!(shop.ask("SELECT COUNT(*) FROM schema_snapshot_parts"), "0");
+        assert_eq!(shop.ask_archive(in_archive), "4");
+        assert_eq!(shop.engine.snapshots(&all).await.unwrap().items.len(), 4);
+    }
+
+    #[tokio::test]
     async fn pages_continue_where_the_last_one_ended() {
         let shop = Shop::at_work().await;
         let mut taken = Vec::new();
