@@ -1,6 +1,8 @@
 //! Snapshots: taking them, listing them, and finding their content again.
 
-use crate::audit::{ArchiveError, Change, EventDraft, EventType};
+use std::time::Duration;
+
+use crate::audit::{ArchiveError, ArchiveErrorKind, Change, EventDraft, EventType};
 use crate::database::{Access, Connection, DatabaseError, Statement, ask};
 use crate::registry::definition::OWN_TABLES;
 use crate::registry::snapshots::{self, SnapshotRow};
@@ -18,6 +20,10 @@ use super::view::{Page, Snapshot, SnapshotHeader, SnapshotType};
 /// Size of a part in bytes. The archive holds a part as a JSON text within JSON, which at most doubles it, and an item of
 /// Cosmos DB may have 2 MiB.
 const PART_BYTES: usize = 1_000_000;
+
+/// How long the archive may take to give the content of a snapshot. A run waits for it before its first script, and then goes
+/// on without it.
+const CONTENT_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often a snapshot is taken anew because a run came in between.
 const ATTEMPTS: u32 = 3;
@@ -386,10 +392,14 @@ impl Engine {
             );
         }
         if staged.rows.is_empty() {
-            let archived = self
-                .archive()
-                .snapshot(managed.id(), &row.snapshot_id)
-                .await?
+            let archived = self.archive().snapshot(managed.id(), &row.snapshot_id);
+            let archived = tokio::time::timeout(CONTENT_PATIENCE, archived)
+                .await
+                .map_err(|_| ArchiveError {
+                    kind: ArchiveErrorKind::Unavailable,
+                    phase: "reading a snapshot",
+                    message: "it does not answer in time".to_owned(),
+                })??
                 .ok_or_else(|| {
                     damaged("neither registry nor archive has its content".to_owned())
                 })?;
