@@ -3,106 +3,125 @@
 mod support;
 
 use azure_data_cosmos::models::ContainerProperties;
-use azure_data_cosmos::options::BinaryEncodingOptions;
-use azure_data_cosmos::{
-    AccountReference, CosmosClient, FeedScope, Query, RoutingStrategy, TransactionalBatch,
-};
+use azure_data_cosmos::{ContainerClient, CosmosError, FeedScope, Query, TransactionalBatch};
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
-use support::cosmos::{CosmosDouble, Weather};
 
-async fn client(double: &CosmosDouble) -> CosmosClient {
-    let text = double.connection_string();
-    let parsed: azure_data_cosmos_driver::models::ConnectionString = text.parse().unwrap();
-    let account = AccountReference::with_authentication_key(
-        parsed.account_endpoint().parse().unwrap(),
-        parsed.account_key().clone(),
-    );
-    let pool = azure_data_cosmos::options::ConnectionPoolOptionsBuilder::new()
-        .with_is_http2_allowed(false)
-        .build()
-        .unwrap();
-    let runtime = azure_data_cosmos::CosmosRuntime::builder()
-        .with_connection_pool(pool)
-        .build()
-        .await
-        .unwrap();
-    CosmosClient::builder()
-        .with_runtime(runtime)
-        .with_binary_encoding_options(BinaryEncodingOptions::new().with_enabled(false))
-        .build(account, RoutingStrategy::PreferredRegions(vec![]))
-        .await
-        .unwrap()
-}
+use support::cosmos::{CosmosDouble, Fate, Weather, container_of};
 
-#[tokio::test]
-async fn databases_containers_and_items_are_kept_and_found() {
-    let double = CosmosDouble::start().await;
-    let client = client(&double).await;
+async fn container(double: &CosmosDouble) -> ContainerClient {
+    let client = double.client().await;
     client.create_database("d", None).await.unwrap();
     let database = client.database_client("d");
     let properties = ContainerProperties::new("c", "/databaseId".into());
     database.create_container(properties, None).await.unwrap();
-    let container = database.container_client("c", None).await.unwrap();
-    let item = |id: &str, n: u32| json!({"id": id, "databaseId": "shop", "n": n});
-    container
-        .create_item("shop", "a", item("a", 1), None)
+    container_of(&client, "d", "c").await
+}
+
+fn item(id: &str, n: u32) -> Value {
+    json!({"id": id, "databaseId": "shop", "n": n})
+}
+
+async fn create(container: &ContainerClient, item: Value) -> Result<(), CosmosError> {
+    let id = item["id"].as_str().unwrap().to_owned();
+    container.create_item("shop", &id, item, None).await?;
+    Ok(())
+}
+
+async fn ids(container: &ContainerClient) -> Vec<String> {
+    let query = Query::from("SELECT * FROM c WHERE c.n >= @n ORDER BY c.n DESC")
+        .with_parameter("@n", 1)
+        .unwrap();
+    let found = container
+        .query_items::<Value>(query, FeedScope::partition("shop"), None)
         .await
         .unwrap();
-    let again = container.create_item("shop", "a", item("a", 1), None).await;
-    assert!(again.unwrap_err().status().is_conflict());
-    let batch = TransactionalBatch::new("shop")
-        .create_item(item("b", 2))
-        .unwrap()
-        .create_item(item("a", 3))
-        .unwrap();
-    let response = container.execute_transactional_batch(batch, None).await;
-    println!("{:?}", response.map(|r| (r.status(), r.into_model())));
-    let query =
-        Query::from("SELECT * FROM c WHERE c.databaseId = @d ORDER BY c.n DESC OFFSET 0 LIMIT 5")
-            .with_parameter("@d", "shop")
-            .unwrap();
-    let found: Vec<Value> = container
-        .query_items(query, FeedScope::partition("shop"), None)
-        .await
-        .unwrap()
+    found
+        .map_ok(|item| item["id"].as_str().unwrap().to_owned())
         .try_collect()
         .await
-        .unwrap();
-    assert_eq!(found.len(), 1);
-    double.set_weather(Weather::Down);
-    let begun = std::time::Instant::now();
-    let read = container.read_item("shop", "a", None).await;
-    println!("{:?} {:?}", begun.elapsed(), read.map(|_| ()));
-    double.set_weather(Weather::Refusing(429));
-    let begun = std::time::Instant::now();
-    let read = container.read_item("shop", "a", None).await;
-    println!(
-        "{:?} {:?}",
-        begun.elapsed(),
-        read.map(|_| ()).map_err(|e| e.to_string())
+        .unwrap()
+}
+
+fn code(outcome: Result<(), CosmosError>) -> u16 {
+    u16::from(outcome.unwrap_err().status().status_code())
+}
+
+#[tokio::test]
+async fn items_are_kept_and_found_whatever_the_size_of_a_page() {
+    let double = CosmosDouble::start().await;
+    let container = container(&double).await;
+    for (id, n) in [("a", 1), ("b", 2), ("c", 3), ("zero", 0)] {
+        create(&container, item(id, n)).await.unwrap();
+    }
+    assert_eq!(code(create(&container, item("a", 9)).await), 409);
+    assert_eq!(ids(&container).await, ["c", "b", "a"]);
+    double.set_page(1);
+    assert_eq!(ids(&container).await, ["c", "b", "a"]);
+    assert_eq!(double.writes()[..2], ["POST /dbs", "POST /dbs/d/colls"]);
+    assert_eq!(double.writes().len(), 7);
+}
+
+#[tokio::test]
+async fn a_batch_is_written_whole_or_not_at_all() {
+    let double = CosmosDouble::start().await;
+    let container = container(&double).await;
+    create(&container, item("a", 1)).await.unwrap();
+    for (second, codes) in [("a", [424, 409]), ("c", [201, 201])] {
+        let batch = TransactionalBatch::new("shop")
+            .create_item(item("b", 2))
+            .unwrap()
+            .create_item(item(second, 3))
+            .unwrap();
+        let response = container.execute_transactional_batch(batch, None).await;
+        let response = response.unwrap().into_model().unwrap();
+        let found: Vec<u16> = response
+            .results()
+            .iter()
+            .map(|result| result.status_code())
+            .collect();
+        assert_eq!(found, codes);
+    }
+    assert_eq!(ids(&container).await, ["c", "b", "a"]);
+}
+
+#[tokio::test]
+async fn an_item_has_at_most_two_megabytes() {
+    let double = CosmosDouble::start().await;
+    let container = container(&double).await;
+    let large = |text: String| json!({"id": "large", "databaseId": "shop", "text": text});
+    assert_eq!(
+        code(create(&container, large("x".repeat(2_100_000))).await),
+        413
     );
-    double.set_weather(Weather::Fine);
-    container.read_item("shop", "a", None).await.unwrap();
-    let big = "x".repeat(2_100_000);
-    let refused = container
-        .create_item(
-            "shop",
-            "big",
-            json!({"id":"big","databaseId":"shop","x":big}),
-            None,
-        )
-        .await;
-    println!("{:?}", refused.map(|_| ()).map_err(|e| e.to_string()));
-    let fits = "\"".repeat(1_000_000);
-    container
-        .create_item(
-            "shop",
-            "fits",
-            json!({"id":"fits","databaseId":"shop","x":fits}),
-            None,
-        )
+    // Its size is that of its JSON text, in which this is twice as long.
+    assert_eq!(
+        code(create(&container, large("\"".repeat(1_050_000))).await),
+        413
+    );
+    create(&container, large("\"".repeat(1_000_000)))
         .await
         .unwrap();
-    println!("{:?}", double.writes());
+}
+
+#[tokio::test]
+async fn the_weather_and_the_fates_of_requests_are_the_tests_to_choose() {
+    let double = CosmosDouble::start().await;
+    let container = container(&double).await;
+    create(&container, item("a", 1)).await.unwrap();
+    for (weather, status) in [(Weather::Down, 503), (Weather::Refusing(429), 429)] {
+        double.set_weather(weather);
+        let read = container.read_item("shop", "a", None).await.map(|_| ());
+        assert_eq!(code(read), status);
+    }
+    double.set_weather(Weather::Fine);
+    container.read_item("shop", "a", None).await.unwrap();
+    // Done, although nobody is told so: the driver tries again, and finds it there.
+    double.set_fates([Fate::DoneUnanswered]);
+    let told = create(&container, item("b", 2)).await;
+    assert!(told.is_ok() || code(told) != 400);
+    assert_eq!(ids(&container).await, ["b", "a"]);
+    double.set_fates([Fate::Refused(403); 20]);
+    assert_eq!(code(create(&container, item("c", 3)).await), 403);
+    assert_eq!(ids(&container).await, ["b", "a"]);
 }

@@ -1,8 +1,12 @@
 //! `dbvc migrate`, the main job, as a person runs it.
 
+mod support;
+
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+
+use support::cosmos::{CosmosDouble, Weather, container_of, documents_of};
 
 /// A folder with a `migrations` folder in it, where the command runs.
 struct Place {
@@ -43,12 +47,17 @@ impl Place {
     }
 
     fn migrate(&self, arguments: &[&str]) -> Outcome {
+        self.migrate_with(arguments, &[])
+    }
+
+    fn migrate_with(&self, arguments: &[&str], settings: &[(&str, String)]) -> Outcome {
         let output = Command::new(env!("CARGO_BIN_EXE_dbvc"))
             .arg("migrate")
             .args(arguments)
             .current_dir(self.root.path())
             .env_clear()
             .env("USER", "ada")
+            .envs(settings.iter().map(|(name, value)| (name, value)))
             .output()
             .unwrap();
         Outcome::of(output)
@@ -139,6 +148,59 @@ fn a_fresh_machine_gets_its_databases_its_scripts_and_a_table() {
         ),
         "1"
     );
+}
+
+#[test]
+fn with_a_cosmos_account_the_trail_goes_there_and_an_outage_stops_nothing() {
+    // The account answers on threads of its own while the command runs.
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let account = runtime.block_on(CosmosDouble::start());
+    let settings = [
+        ("DBVC_COSMOS_CONNECTION_STRING", account.connection_string()),
+        ("DBVC_COSMOS_DATABASE", "trail".to_owned()),
+    ];
+    let archived = || {
+        runtime.block_on(async {
+            let container = container_of(&account.client().await, "trail", "change-events").await;
+            documents_of(&container, "lpa-bloom-sql-dev").await.len()
+        })
+    };
+    let place = Place::with_the_samples();
+    let events = || {
+        let count = place.ask("SELECT COUNT(*) FROM audit_events");
+        count.parse::<usize>().unwrap()
+    };
+    place
+        .migrate_with(&[], &settings)
+        .expect(0)
+        .says("integrity: 11 checks, 11 passed, 0 to know, 0 failed");
+    assert_eq!(archived(), events());
+    assert!(
+        !place
+            .root
+            .path()
+            .join(".dbvc/_version-control.sqlite")
+            .exists()
+    );
+
+    place.write("V102__b.sqlite.sql", "CREATE TABLE b (id INTEGER);");
+    account.set_weather(Weather::Down);
+    place
+        .migrate_with(&[], &settings)
+        .expect(0)
+        .says("applied         V102__b")
+        .says("0 failed");
+    account.set_weather(Weather::Fine);
+    assert!(archived() < events());
+    place.write("V103__c.sqlite.sql", "CREATE TABLE c (id INTEGER);");
+    place
+        .migrate_with(&[], &settings)
+        .expect(0)
+        .says("10 passed, 1 to know, 0 failed");
+    assert_eq!(archived(), events());
 }
 
 #[test]

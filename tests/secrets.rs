@@ -16,8 +16,13 @@ const MARK: &str = "M4rk3d5ecret";
 const NOBODY: &str = "127.0.0.1,9";
 
 /// Every setting that may hold a secret, with one.
-fn settings() -> [(&'static str, String); 4] {
+fn settings() -> [(&'static str, String); 5] {
     [
+        (
+            "DBVC_COSMOS_CONNECTION_STRING",
+            // The mark is Base64 as well, as a key must be.
+            format!("AccountEndpoint=http://127.0.0.1:9/;AccountKey={MARK}{MARK}==;"),
+        ),
         (
             "DBVC_CONN_OTHER",
             format!("Server=tcp:{NOBODY};Database=other;User ID=deployer;Password={MARK}-1"),

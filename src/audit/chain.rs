@@ -54,6 +54,8 @@ impl std::fmt::Display for ChainFault {
 #[derive(Debug, Default)]
 pub struct ChainCheck {
     newest: Head,
+    /// The newest link holds no event, so that its hash is not known; that has been told.
+    newest_is_unreadable: bool,
     faults: Vec<ChainFault>,
 }
 
@@ -72,12 +74,14 @@ impl ChainCheck {
                 if event.sequence == link.sequence && event.computed_hash() == event.hash =>
             {
                 // After a gap the link cannot be right, and the gap has been told.
-                if link.sequence <= expected && !linked(event) {
+                let is_known = link.sequence <= expected && !self.newest_is_unreadable;
+                if is_known && !linked(event) {
                     self.faults.push(ChainFault::Unlinked(link.sequence));
                 }
             }
             _ => self.faults.push(ChainFault::Changed(link.sequence)),
         }
+        self.newest_is_unreadable = link.event.is_none();
         self.newest = Head {
             sequence: link.sequence,
             hash: link
@@ -90,8 +94,12 @@ impl ChainCheck {
 
     /// Everything that is wrong; `head` is what the store names as its newest event, when it names one.
     pub fn finish(mut self, head: Option<&Head>) -> Vec<ChainFault> {
+        let is_newest = |head: &Head| {
+            head.sequence == self.newest.sequence
+                && (head.hash == self.newest.hash || self.newest_is_unreadable)
+        };
         if let Some(head) = head
-            && *head != self.newest
+            && !is_newest(head)
         {
             self.faults.push(ChainFault::Tail {
                 newest: self.newest.sequence,
@@ -199,6 +207,24 @@ mod tests {
                 ChainFault::Unlinked(4)
             ]
         );
+    }
+
+    #[test]
+    fn an_event_that_cannot_be_read_is_told_once() {
+        let events = chain(4);
+        for unreadable in [2, 4] {
+            let mut check = ChainCheck::default();
+            for event in &events {
+                check.push(&Link {
+                    sequence: event.sequence,
+                    event: (event.sequence != unreadable).then(|| event.clone()),
+                });
+            }
+            assert_eq!(
+                check.finish(Some(&head(&events))),
+                [ChainFault::Changed(unreadable)]
+            );
+        }
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! Delivering to the archive what the registry holds for it: after a change in the background, or here and now.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
 use crate::audit::{self, Delivery, DeliveryError, Refused};
-use crate::database::{Access, DatabaseError};
-use crate::script::DatabaseId;
+use crate::database::{Access, Connection, DatabaseError, ask};
+use crate::registry::events;
+use crate::script::{DatabaseId, EngineKind};
 
 use super::Engine;
 use super::access::Managed;
@@ -19,6 +20,35 @@ pub(super) struct Deliveries {
     tasks: Mutex<JoinSet<()>>,
     /// Databases for which a delivery waits to begin: one is enough, since it takes everything there is.
     waiting: Mutex<HashSet<DatabaseId>>,
+    /// How many events waited after the last delivery for each database whose registry is not the home database's.
+    backlogs: Mutex<HashMap<DatabaseId, u64>>,
+}
+
+impl Deliveries {
+    /// How many events waited, outside the home database, when this process last delivered for them.
+    pub fn backlog(&self) -> u64 {
+        self.backlogs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .sum()
+    }
+
+    async fn note_backlog(&self, managed: &Managed, connection: &mut dyn Connection) {
+        // The records of a Cosmos DB database are in the home database, which is asked when somebody wants to know.
+        if managed.is_home || managed.engine() == EngineKind::Cosmos {
+            return;
+        }
+        let Ok(reply) = ask(connection, events::count_undelivered()).await else {
+            return;
+        };
+        if let Some(Ok(count)) = reply.rows.first().map(|row| row.count("events")) {
+            self.backlogs
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(managed.id().clone(), count);
+        }
+    }
 }
 
 impl Engine {
@@ -91,7 +121,11 @@ impl Engine {
             .open(Access::Write)
             .await
             .map_err(|error| managed.problem(error))?;
-        match audit::deliver(connection.as_mut(), managed.id(), self.archive(), refused).await {
+        let delivered =
+            audit::deliver(connection.as_mut(), managed.id(), self.archive(), refused).await;
+        let deliveries = &self.inner.deliveries;
+        deliveries.note_backlog(managed, connection.as_mut()).await;
+        match delivered {
             Ok(delivery) => Ok(delivery),
             // Nothing was ever written there, or somebody's script holds the file and the outbox waits.
             Err(DeliveryError::Registry(
@@ -134,7 +168,8 @@ mod tests {
     };
     use crate::engine::testing::Shop;
     use crate::engine::{
-        Check, CheckStatus, SnapshotRequest, SnapshotType, Verification, VerifyRequest,
+        Check, CheckStatus, DatabaseType, NewDatabase, SnapshotRequest, SnapshotType, Verification,
+        VerifyRequest,
     };
 
     /// An archive that does not accept everything.
@@ -444,6 +479,43 @@ mod tests {
             .parse()
             .unwrap();
         assert_eq!(archived, all - 2);
+    }
+
+    #[tokio::test]
+    async fn what_waits_in_another_registry_shows_in_the_health_of_whoever_tried_to_deliver_it() {
+        let (shop, picky) = shop_with(Mood::default()).await;
+        let waiting = async || shop.engine.health().await.checks.trail.undelivered;
+        assert_eq!(waiting().await, Some(0));
+        picky.mood().down_after = Some(0);
+        let orders = NewDatabase {
+            database_id: DatabaseId::parse("orders").unwrap(),
+            kind: DatabaseType::Sql,
+            engine: EngineKind::Sqlite,
+            environment: "dev".to_owned(),
+            server_name: None,
+            database_name: None,
+            folder: "orders".to_owned(),
+            connection: None,
+        };
+        shop.engine
+            .put_database(&Shop::caller(), orders)
+            .await
+            .unwrap();
+        shop.engine.settle().await;
+        let count = |file: &str| {
+            let file = rusqlite::Connection::open(shop.file(file)).unwrap();
+            let waiting = "SELECT COUNT(*) FROM audit_events WHERE delivered_at IS NULL";
+            let count: i64 = file.query_row(waiting, [], |row| row.get(0)).unwrap();
+            count.unsigned_abs()
+        };
+        let (here, there) = (count("shop.sqlite"), count("orders.sqlite"));
+        assert!(here > 0 && there > 0, "{here} {there}");
+        assert_eq!(waiting().await, Some(here + there));
+        picky.mood().down_after = None;
+        shop.engine
+            .tend_runs(std::time::Duration::from_secs(60))
+            .await;
+        assert_eq!(waiting().await, Some(0));
     }
 
     #[tokio::test]

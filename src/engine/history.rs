@@ -1,6 +1,7 @@
 //! The trail as callers read it: from the archive, with what is not delivered yet from the registry.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::audit::{Event, EventFilter, from_row};
 use crate::database::{Access, DatabaseError, ask};
@@ -11,6 +12,9 @@ use super::access::Managed;
 use super::error::{EngineError, FieldError};
 use super::request::HistoryQuery;
 use super::view::History;
+
+/// How long the archive may take. The first call of a process connects, and a page may have a thousand events.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// A page of a database's events, newest first.
@@ -36,15 +40,23 @@ impl Engine {
         };
         // One more than asked for tells whether there is another page.
         let limit = query.limit.saturating_add(1);
+        let archived = self.archive().events(managed.id(), &filter, limit);
         let (archived, registered) = tokio::join!(
-            self.archive().events(managed.id(), &filter, limit),
+            tokio::time::timeout(PATIENCE, archived),
             self.registered_events(&managed, &filter, limit),
         );
         let registered = registered?;
         let (archived, source) = match archived {
-            Ok(archived) => (archived, self.archive().source()),
-            Err(error) => {
+            Ok(Ok(archived)) => (archived, self.archive().source()),
+            Ok(Err(error)) => {
                 tracing::warn!(database = %managed.id(), %error, "the registry answers for the archive");
+                (Vec::new(), "registry")
+            }
+            Err(_) => {
+                tracing::warn!(
+                    database = %managed.id(),
+                    "the registry answers for the archive, which does not answer in time"
+                );
                 (Vec::new(), "registry")
             }
         };

@@ -1,6 +1,8 @@
 //! Snapshots: taking them, listing them, and finding their content again.
 
-use crate::audit::{ArchiveError, Change, EventDraft, EventType};
+use std::time::Duration;
+
+use crate::audit::{ArchiveError, ArchiveErrorKind, Change, EventDraft, EventType};
 use crate::database::{Access, Connection, DatabaseError, Statement, ask};
 use crate::registry::definition::OWN_TABLES;
 use crate::registry::snapshots::{self, SnapshotRow};
@@ -18,6 +20,10 @@ use super::view::{Page, Snapshot, SnapshotHeader, SnapshotType};
 /// Size of a part in bytes. The archive holds a part as a JSON text within JSON, which at most doubles it, and an item of
 /// Cosmos DB may have 2 MiB.
 const PART_BYTES: usize = 1_000_000;
+
+/// How long the archive may take to give the content of a snapshot. A run waits for it before its first script, and then goes
+/// on without it.
+const CONTENT_PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often a snapshot is taken anew because a run came in between.
 const ATTEMPTS: u32 = 3;
@@ -384,10 +390,14 @@ impl Engine {
             );
         }
         if staged.rows.is_empty() {
-            let archived = self
-                .archive()
-                .snapshot(managed.id(), &row.snapshot_id)
-                .await?
+            let archived = self.archive().snapshot(managed.id(), &row.snapshot_id);
+            let archived = tokio::time::timeout(CONTENT_PATIENCE, archived)
+                .await
+                .map_err(|_| ArchiveError {
+                    kind: ArchiveErrorKind::Unavailable,
+                    phase: "reading a snapshot",
+                    message: "it does not answer in time".to_owned(),
+                })??
                 .ok_or_else(|| {
                     damaged("neither registry nor archive has its content".to_owned())
                 })?;
@@ -531,6 +541,56 @@ mod tests {
             .await;
         assert!(matches!(written, Err(NotBetween::Overtaken)));
         assert_eq!(shop.ask("SELECT COUNT(*) FROM audit_events"), events);
+    }
+
+    #[tokio::test]
+    async fn scheduled_snapshots_are_dropped_when_their_time_is_over_and_the_others_stay() {
+        let shop = Shop::with(|options| options.snapshot_retention_days = 2);
+        shop.create("V101__t.sqlite.sql", "CREATE TABLE t (id INTEGER);", None)
+            .await;
+        shop.run().await;
+        for kind in [
+            SnapshotType::Baseline,
+            SnapshotType::Manual,
+            SnapshotType::Scheduled,
+        ] {
+            take(&shop, kind).await.unwrap();
+        }
+        assert!(shop.engine.check_drift().await[0].ends_with("no drift"));
+        shop.engine.settle().await;
+        let two_days = "SELECT COUNT(*) FROM schema_snapshots WHERE type = 'scheduled' \
+             AND julianday(expires_at) - julianday(captured_at) = 2";
+        assert_eq!(shop.ask(two_days), "2");
+        let others = "SELECT COUNT(*) FROM schema_snapshots WHERE expires_at IS NULL";
+        assert_eq!(shop.ask(others), "3");
+        let in_archive = "SELECT COUNT(*) FROM \"schema-snapshots\"";
+        assert_eq!(shop.ask_archive(in_archive), "5");
+
+        // As if the archive had been down for two days.
+        shop.by_hand(
+            "UPDATE schema_snapshots SET expires_at = '2025-11-27T14:30:00.000Z', archived_at = NULL WHERE type = 'scheduled'; \
+             INSERT INTO schema_snapshot_parts SELECT snapshot_id, 1, '{}' FROM schema_snapshots WHERE type = 'scheduled'",
+        );
+        shop.by_hand_in_archive(
+            "UPDATE \"schema-snapshots\" SET document = json_set(document, '$.expiresAt', '2025-11-27T14:30:00.000Z') \
+             WHERE json_extract(document, '$.type') = 'scheduled'",
+        );
+        let all = SnapshotQuery {
+            database_id: None,
+            limit: 100,
+            continuation: None,
+        };
+        assert_eq!(shop.engine.snapshots(&all).await.unwrap().items.len(), 3);
+        let expired = shop.ask("SELECT snapshot_id FROM schema_snapshots WHERE type = 'scheduled'");
+        let one = shop.engine.snapshot(None, &expired).await;
+        assert!(matches!(one, Err(EngineError::UnknownSnapshot(_))));
+
+        assert!(shop.engine.check_drift().await[0].ends_with("no drift"));
+        shop.engine.settle().await;
+        assert_eq!(shop.ask("SELECT COUNT(*) FROM schema_snapshots"), "4");
+        assert_eq!(shop.ask("SELECT COUNT(*) FROM schema_snapshot_parts"), "0");
+        assert_eq!(shop.ask_archive(in_archive), "4");
+        assert_eq!(shop.engine.snapshots(&all).await.unwrap().items.len(), 4);
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@ pub fn tests() -> Vec<Test> {
         a_document_that_is_no_event_any_more_is_a_link_without_one,
         a_snapshot_is_a_header_and_parts_that_are_named_by_their_content,
         a_part_lives_as_long_as_the_longest_living_header,
+        what_two_instances_extend_at_once_lives_as_long_as_the_longer_one_says,
         parts_of_a_schema_that_nobody_changes_are_not_written_again,
         a_migration_is_a_document_and_long_scripts_are_parts,
     ];
@@ -150,6 +151,27 @@ async fn a_part_lives_as_long_as_the_longest_living_header(place: &Place) {
     assert_eq!(add(None).await, (None, None));
     let (header, part) = add(Some(90 * DAY)).await;
     assert!(near(header, 90) && part.is_none(), "{header:?} {part:?}");
+}
+
+async fn what_two_instances_extend_at_once_lives_as_long_as_the_longer_one_says(place: &Place) {
+    const DAY: u32 = 24 * 3600;
+    for _ in 0..5 {
+        let shop = a_database();
+        let short = expiring(snapshot(&shop, 1, &["the schema"]), DAY);
+        place.archive.add_snapshot(&short).await.unwrap();
+        let stays = snapshot(&shop, 2, &["the schema"]);
+        let long = expiring(snapshot(&shop, 3, &["the schema"]), 90 * DAY);
+        let instances = [place.another_instance(), place.another_instance()];
+        let added = [&stays, &long].into_iter().zip(&instances);
+        let added = added.map(|(snapshot, archive)| archive.add_snapshot(snapshot));
+        for added in futures_util::future::join_all(added).await {
+            added.unwrap();
+        }
+        let (headers, part) = of_one_content(place, &shop).await;
+        assert_eq!(headers.len(), 3);
+        assert_eq!(part["keptUntil"], Value::Null);
+        assert_eq!(part["ttl"], Value::Null);
+    }
 }
 
 async fn parts_of_a_schema_that_nobody_changes_are_not_written_again(place: &Place) {

@@ -173,7 +173,7 @@ pub fn chain_with(database: &DatabaseId, length: u64, data: impl Fn(u64) -> Valu
         ][(sequence % 3) as usize];
         let draft = EventDraft {
             kind,
-            migration_id: (sequence % 2 == 0).then(|| {
+            migration_id: sequence.is_multiple_of(2).then(|| {
                 format!("V{}__x", sequence % 4 + 1)
                     .parse()
                     .expect("a migration's id")

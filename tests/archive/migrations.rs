@@ -30,7 +30,7 @@ pub fn migration(database: &DatabaseId, id: &str, revision: u64) -> ArchivedMigr
         down_script: None,
         down_checksum: None,
         created_at: moment(1),
-        withdrawn_at: (revision % 2 == 0).then(|| moment(2)),
+        withdrawn_at: revision.is_multiple_of(2).then(|| moment(2)),
         revision,
     }
 }
@@ -103,17 +103,35 @@ async fn long_scripts_are_read_back_and_make_room_for_others(place: &Place) {
     // Twice as long as JSON text.
     long.up_script = "INSERT \"quotes\" \\ \n".repeat(8_000_000 / 19);
     long.down_script = Some("DELETE;\n".repeat(3_000_000 / 8));
-    expect_all(&place.archive.put_migrations(&[long.clone()]).await, 1);
+    expect_all(
+        &place
+            .archive
+            .put_migrations(std::slice::from_ref(&long))
+            .await,
+        1,
+    );
     assert!(place.archive.migrations(&shop).await.unwrap() == [long.clone()]);
     let mut longer = migration(&shop, "V1__long", 2);
     longer.up_script = format!("{}-- and more", long.up_script);
     longer.down_script.clone_from(&long.down_script);
-    expect_all(&place.archive.put_migrations(&[longer.clone()]).await, 1);
+    expect_all(
+        &place
+            .archive
+            .put_migrations(std::slice::from_ref(&longer))
+            .await,
+        1,
+    );
     // The former revision comes late.
     expect_all(&place.archive.put_migrations(&[long]).await, 1);
     assert!(place.archive.migrations(&shop).await.unwrap() == [longer]);
     let short = migration(&shop, "V1__long", 3);
-    expect_all(&place.archive.put_migrations(&[short.clone()]).await, 1);
+    expect_all(
+        &place
+            .archive
+            .put_migrations(std::slice::from_ref(&short))
+            .await,
+        1,
+    );
     assert!(place.archive.migrations(&shop).await.unwrap() == [short]);
 }
 

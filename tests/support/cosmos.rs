@@ -4,12 +4,14 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use azure_core::http::headers::{HeaderName, HeaderValue};
 use azure_core::http::{Method, Request as CoreRequest, Url};
 use azure_data_cosmos::fault_injection::FaultInjectionRule;
 use azure_data_cosmos::options::{
-    BinaryEncodingOptions, ConnectionPoolOptionsBuilder, ServerCertificateValidation,
+    BinaryEncodingOptions, ConnectionPoolOptionsBuilder, OperationOptionsBuilder,
+    ServerCertificateValidation,
 };
 use azure_data_cosmos::{
     AccountReference, ContainerClient, CosmosClient, CosmosRuntime, FeedScope, RoutingStrategy,
@@ -174,7 +176,12 @@ pub async fn client_of(
         .with_runtime(runtime)
         .with_binary_encoding_options(BinaryEncodingOptions::new().with_enabled(false));
     if !rules.is_empty() {
+        // What is made to fail is to fail soon.
+        let patience = OperationOptionsBuilder::new()
+            .with_end_to_end_latency_policy(Duration::from_secs(1).into())
+            .build();
         builder = builder
+            .with_default_operation_options(patience)
             .with_fault_injection_rules(rules)
             .expect("rules can be set");
     }
