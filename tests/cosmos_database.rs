@@ -861,3 +861,108 @@ async fn a_run_is_cancelled_between_two_operations() {
     assert!(place.container("b").await.is_some());
     place.expect_sound(&host).await;
 }
+
+#[tokio::test]
+async fn a_container_that_somebody_made_anew_is_met_as_it_is_now() {
+    let place = Place::new().await;
+    let host = place.start().await;
+    register(
+        &host,
+        COSMOS,
+        1,
+        &script(&[create("a"), upsert("a", "x", 1)]),
+        None,
+    )
+    .await;
+    run(&host, COSMOS).await.expect_status(200);
+    let old = place.database.container_client("a", None).await.unwrap();
+    old.delete(None).await.unwrap();
+    // Past dbvc, and with another partition key.
+    let anew = ContainerProperties::new("a", "/id".into());
+    place.database.create_container(anew, None).await.unwrap();
+    register(&host, COSMOS, 2, &script(&[upsert("a", "y", 2)]), None).await;
+    run(&host, COSMOS).await.expect_status(200);
+    let client = client(&place.double).await;
+    let container = client
+        .database_client(NAME)
+        .container_client("a", None)
+        .await
+        .unwrap();
+    let read = container.read_item("y", "y", None).await.unwrap();
+    assert_eq!(read.into_model::<Value>().unwrap()["n"], 2);
+}
+
+#[tokio::test]
+async fn a_database_that_the_account_does_not_have_is_named() {
+    let place = Place::new().await;
+    let host = place.host().await;
+    let body = json!({"type": "cosmos", "engine": "cosmos", "environment": "dev", "databaseName": "elsewhere",
+        "connection": "env:DBVC_CONN_COSMOS"});
+    host.put(&format!("/api/dbvc/databases/{COSMOS}"), body)
+        .await
+        .expect_status(201);
+    register(&host, COSMOS, 1, &script(&[create("a")]), None).await;
+    let answer = run(&host, COSMOS).await;
+    let problem = expect_problem(&answer, 503, "unavailable");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("has no database elsewhere; make it"),
+        "{detail}"
+    );
+    // Its records are where they always are.
+    let status = host
+        .get(&format!("/api/dbvc/migrations/status?databaseId={COSMOS}"))
+        .await
+        .expect_status(200);
+    assert_eq!(status.body["databases"][0]["counts"]["pending"], 1);
+}
+
+/// The command line on the samples.
+fn command(place: &Place, arguments: &[&str]) -> (bool, String) {
+    let samples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_dbvc"))
+        .args(arguments)
+        .current_dir(place.scene.data_dir())
+        .env_clear()
+        .env("USER", "ada")
+        .env("DBVC_DATA_DIR", place.scene.data_dir())
+        .env("DBVC_MIGRATIONS_DIR", samples)
+        .env("DBVC_CONN_COSMOS", place.double.connection_string())
+        .output()
+        .unwrap();
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    (output.status.success(), text)
+}
+
+// The account answers on another thread while a command is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_samples_are_sound_and_migrate_applies_them() {
+    let place = Place::new().await;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/cosmos");
+    let (well, told) = command(&place, &["check", folder]);
+    assert!(well, "{told}");
+    assert!(
+        told.contains("4 files, 6 batches: 0 errors, 0 warnings"),
+        "{told}"
+    );
+
+    let host = place.start().await;
+    let (well, told) = command(&place, &["migrate"]);
+    assert!(well, "{told}");
+    assert_eq!(
+        place
+            .item("preferences", "default", "default")
+            .await
+            .unwrap()["theme"],
+        "light"
+    );
+    for id in ["V2__add_default_preferences", "V1__create_preferences"] {
+        roll_back(&host, id).await.expect_status(200);
+    }
+    assert_eq!(place.container("preferences").await, None);
+    place.expect_sound(&host).await;
+}

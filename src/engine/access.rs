@@ -48,6 +48,10 @@ impl Managed {
                 database: self.id().clone(),
                 holder: None,
             },
+            DatabaseError::Missing { name } => EngineError::NoSuchDatabase {
+                database: self.id().clone(),
+                name,
+            },
             other => EngineError::Unavailable {
                 database: self.id().clone(),
                 source: Some(other),

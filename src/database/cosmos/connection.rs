@@ -219,8 +219,12 @@ impl Connection for CosmosConnection {
             },
             read => read,
         };
-        let containers =
-            read.map_err(|fault| unavailable(format!("{} ({})", fault.message, fault.status)))?;
+        let containers = read.map_err(|fault| match fault.kind {
+            FaultKind::NotFound => DatabaseError::Missing {
+                name: handle.name().to_owned(),
+            },
+            _ => unavailable(format!("{} ({})", fault.message, fault.status)),
+        })?;
         Ok(Schema {
             containers,
             ..Schema::default()
