@@ -322,6 +322,7 @@ mod t_sql {
                     functions: 2,
                     triggers: 1,
                     constraints: 5,
+                    containers: None,
                 }
             );
             let columns = |table: &Table| -> Vec<String> {

@@ -32,6 +32,8 @@ struct State {
     weather: Mutex<Weather>,
     /// Method and path of each request that writes, in order.
     writes: Mutex<Vec<String>>,
+    /// Method and path of each request that is to be refused when something was changed meanwhile.
+    guarded: Mutex<Vec<String>>,
 }
 
 /// An account that lives as long as this value.
@@ -60,6 +62,7 @@ impl CosmosDouble {
             emulator: InMemoryEmulatorHttpClient::new(config),
             weather: Mutex::new(Weather::Fine),
             writes: Mutex::default(),
+            guarded: Mutex::default(),
         });
         let server = tokio::spawn(serve(listener, state.clone()));
         Self { state, url, server }
@@ -78,6 +81,11 @@ impl CosmosDouble {
     /// From now on requests are treated so.
     pub fn set_weather(&self, weather: Weather) {
         *self.state.weather.lock().expect("no panic") = weather;
+    }
+
+    /// Method and path of each request with a precondition, in order.
+    pub fn guarded(&self) -> Vec<String> {
+        self.state.guarded.lock().expect("no panic").clone()
     }
 
     /// Method and path of each request that wrote something or tried to, in order.
@@ -132,6 +140,9 @@ async fn answer(
         || parts.headers.contains_key("x-ms-cosmos-is-query-plan-request");
     if method != Method::Get && !is_query {
         let write = format!("{} {}", parts.method, parts.uri.path());
+        if parts.headers.contains_key("if-match") {
+            state.guarded.lock().expect("no panic").push(write.clone());
+        }
         state.writes.lock().expect("no panic").push(write);
     }
     if let Weather::Refusing(status) = weather {

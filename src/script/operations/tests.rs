@@ -1,3 +1,5 @@
+//! What is an operation, and what is told of one that is none.
+
 use proptest::prelude::*;
 use serde_json::json;
 
