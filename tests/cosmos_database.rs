@@ -819,6 +819,7 @@ async fn a_long_script_of_the_home_database_delays_a_run_on_cosmos_and_fails_not
     let place = Place::new().await;
     let host = place
         .with_account(place.scene.host_stopping_at("batch-sent:1"))
+        .setting("DBVC_LOCK_TIMEOUT", "1")
         .start()
         .await;
     place.put(&host).await.expect_status(201);
@@ -846,6 +847,17 @@ async fn a_long_script_of_the_home_database_delays_a_run_on_cosmos_and_fails_not
     assert_eq!(ran.body["status"], "succeeded", "{}", ran.text());
     place.expect_sound(&host).await;
     assert_eq!(count_of(&host, COSMOS, "lock-taken-over").await, 0);
+
+    // The same while it only begins.
+    register(&host, COSMOS, 2, &script(&[upsert("a", "y", 1)]), None).await;
+    let file = place.scene.data_dir().join(format!("{HOME}.sqlite"));
+    let other = rusqlite::Connection::open(file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (ran, ()) = tokio::join!(run(&host, COSMOS), async {
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        other.execute_batch("COMMIT").unwrap();
+    });
+    assert_eq!(ran.expect_status(200).body["status"], "succeeded");
 }
 
 #[tokio::test]

@@ -68,17 +68,12 @@ impl CosmosDatabase {
 #[async_trait]
 impl Connection for CosmosConnection {
     async fn exchange(&mut self, statements: &[Statement]) -> Result<Vec<Reply>, DatabaseError> {
-        if self.in_transaction || !self.database.shares_a_file() {
-            return self.home.exchange(statements).await;
-        }
-        match self.home.exchange(statements).await {
-            Err(DatabaseError::Busy { .. }) if statements.len() == 1 => {}
-            answered => return answered,
-        }
-        // A script of another database holds the file. That is nothing that keeps anybody off this one: it takes its time.
+        // A script of another database may hold the file. That is nothing that keeps anybody off this one: it takes its time.
+        let may_wait =
+            self.database.shares_a_file() && !self.in_transaction && statements.len() == 1;
         loop {
             match self.home.exchange(statements).await {
-                Err(DatabaseError::Busy { .. }) => {}
+                Err(DatabaseError::Busy { .. }) if may_wait => {}
                 answered => return answered,
             }
         }
