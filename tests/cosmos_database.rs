@@ -3,12 +3,18 @@
 
 mod support;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use azure_data_cosmos::models::ContainerProperties;
 use azure_data_cosmos::options::{BinaryEncodingOptions, ConnectionPoolOptionsBuilder};
 use azure_data_cosmos::{
     AccountReference, CosmosClient, CosmosRuntime, DatabaseClient, RoutingStrategy,
+};
+use dbvc::database::cosmos::{CosmosDatabase, CosmosHandle};
+use dbvc::database::sqlite::SqliteDatabase;
+use dbvc::database::{
+    Access, BatchText, Connection, Database, DatabaseError, ScriptEnd, ScriptMode, Unobserved,
 };
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
@@ -499,6 +505,10 @@ async fn changing_one_setting_keeps_all_others() {
             "defaultTtl": 60, "throughput": {"manual": 500}, "other": {"geospatialConfig": "{\"type\":\"Geometry\"}"}})
     );
 
+    // Nobody else's change is overwritten.
+    let replaced = format!("PUT /dbs/{NAME}/colls/users");
+    assert_eq!(place.double.guarded(), [replaced.clone(), replaced]);
+
     let gone = [
         json!({"operation": "deleteItem", "container": "users", "id": "x", "partitionKey": ["lpa", 7]}),
         json!({"operation": "deleteContainer", "container": "users"}),
@@ -809,6 +819,7 @@ async fn a_long_script_of_the_home_database_delays_a_run_on_cosmos_and_fails_not
     let place = Place::new().await;
     let host = place
         .with_account(place.scene.host_stopping_at("batch-sent:1"))
+        .setting("DBVC_LOCK_TIMEOUT", "1")
         .start()
         .await;
     place.put(&host).await.expect_status(201);
@@ -836,6 +847,17 @@ async fn a_long_script_of_the_home_database_delays_a_run_on_cosmos_and_fails_not
     assert_eq!(ran.body["status"], "succeeded", "{}", ran.text());
     place.expect_sound(&host).await;
     assert_eq!(count_of(&host, COSMOS, "lock-taken-over").await, 0);
+
+    // The same while it only begins.
+    register(&host, COSMOS, 2, &script(&[upsert("a", "y", 1)]), None).await;
+    let file = place.scene.data_dir().join(format!("{HOME}.sqlite"));
+    let other = rusqlite::Connection::open(file).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let (ran, ()) = tokio::join!(run(&host, COSMOS), async {
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        other.execute_batch("COMMIT").unwrap();
+    });
+    assert_eq!(ran.expect_status(200).body["status"], "succeeded");
 }
 
 #[tokio::test]
@@ -860,4 +882,274 @@ async fn a_run_is_cancelled_between_two_operations() {
     assert_eq!(ran.body["status"], "succeeded");
     assert!(place.container("b").await.is_some());
     place.expect_sound(&host).await;
+}
+
+#[tokio::test]
+async fn a_container_that_somebody_made_anew_is_met_as_it_is_now() {
+    let place = Place::new().await;
+    let host = place.start().await;
+    register(
+        &host,
+        COSMOS,
+        1,
+        &script(&[create("a"), upsert("a", "x", 1)]),
+        None,
+    )
+    .await;
+    run(&host, COSMOS).await.expect_status(200);
+    let old = place.database.container_client("a", None).await.unwrap();
+    old.delete(None).await.unwrap();
+    // Past dbvc, and with another partition key.
+    let anew = ContainerProperties::new("a", "/id".into());
+    place.database.create_container(anew, None).await.unwrap();
+    register(&host, COSMOS, 2, &script(&[upsert("a", "y", 2)]), None).await;
+    run(&host, COSMOS).await.expect_status(200);
+    let client = client(&place.double).await;
+    let container = client
+        .database_client(NAME)
+        .container_client("a", None)
+        .await
+        .unwrap();
+    let read = container.read_item("y", "y", None).await.unwrap();
+    assert_eq!(read.into_model::<Value>().unwrap()["n"], 2);
+}
+
+#[tokio::test]
+async fn a_database_that_the_account_does_not_have_is_named() {
+    let place = Place::new().await;
+    let host = place.host().await;
+    let body = json!({"type": "cosmos", "engine": "cosmos", "environment": "dev", "databaseName": "elsewhere",
+        "connection": "env:DBVC_CONN_COSMOS"});
+    host.put(&format!("/api/dbvc/databases/{COSMOS}"), body)
+        .await
+        .expect_status(201);
+    register(&host, COSMOS, 1, &script(&[create("a")]), None).await;
+    let answer = run(&host, COSMOS).await;
+    let problem = expect_problem(&answer, 503, "unavailable");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(
+        detail.contains("has no database elsewhere; make it"),
+        "{detail}"
+    );
+    // Its records are where they always are.
+    let status = host
+        .get(&format!("/api/dbvc/migrations/status?databaseId={COSMOS}"))
+        .await
+        .expect_status(200);
+    assert_eq!(status.body["databases"][0]["counts"]["pending"], 1);
+}
+
+/// The command line on the samples.
+fn command(place: &Place, arguments: &[&str]) -> (bool, String) {
+    let samples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_dbvc"))
+        .args(arguments)
+        .current_dir(place.scene.data_dir())
+        .env_clear()
+        .env("USER", "ada")
+        .env("DBVC_DATA_DIR", place.scene.data_dir())
+        .env("DBVC_MIGRATIONS_DIR", samples)
+        .env("DBVC_CONN_COSMOS", place.double.connection_string())
+        .output()
+        .unwrap();
+    let text = format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+    (output.status.success(), text)
+}
+
+// The account answers on another thread while a command is waited for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_samples_are_sound_and_migrate_applies_them() {
+    let place = Place::new().await;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/cosmos");
+    let (well, told) = command(&place, &["check", folder]);
+    assert!(well, "{told}");
+    assert!(
+        told.contains("4 files, 6 batches: 0 errors, 0 warnings"),
+        "{told}"
+    );
+
+    let host = place.start().await;
+    let (well, told) = command(&place, &["migrate"]);
+    assert!(well, "{told}");
+    assert_eq!(
+        place
+            .item("preferences", "default", "default")
+            .await
+            .unwrap()["theme"],
+        "light"
+    );
+    for id in ["V2__add_default_preferences", "V1__create_preferences"] {
+        roll_back(&host, id).await.expect_status(200);
+    }
+    assert_eq!(place.container("preferences").await, None);
+    place.expect_sound(&host).await;
+}
+
+#[tokio::test]
+async fn a_run_whose_process_died_is_taken_over_by_the_timer() {
+    let up = [create("a"), upsert("a", "x", 1)];
+    let down = [
+        json!({"operation": "deleteItem", "container": "a", "id": "x", "partitionKey": "ada"}),
+        delete("a"),
+    ];
+    let place = Place::new().await;
+    let keeper = place.start().await;
+    register(&keeper, COSMOS, 1, &script(&up), Some(&script(&down))).await;
+    let requests = [
+        (RUN, run_of(COSMOS), "batch-sent:1", "V1 applied"),
+        (
+            "/api/dbvc/migrations/rollback",
+            rollback_of(COSMOS, "V1__step", false),
+            "batch-sent:1",
+            "V1 rolled-back",
+        ),
+    ];
+    for (path, body, point, end) in requests {
+        let host = place.scene.other_host_stopping_at(point, end);
+        let victim = place.with_account(host).start().await;
+        victim
+            .request("POST", path)
+            .json(&body)
+            .begin()
+            .await
+            .hang_up();
+        place.scene.other_stopped(end).await;
+        let run_id = newest_run_id(&keeper, COSMOS).await;
+        victim.kill().await;
+        let run = adopted(&keeper, &run_id).await;
+        assert_eq!(run["status"], "succeeded", "{run}");
+        assert_eq!(told(&run, 0).last().map(String::as_str), Some(end), "{run}");
+        place.expect_sound(&keeper).await;
+    }
+    assert_eq!(place.container("a").await, None);
+}
+
+/// What a script without variables comes to at the level of the database, with what it was told of its batches.
+async fn performed(connection: &mut dyn Connection, operations: &[Value]) -> ScriptEnd {
+    let batches: Vec<BatchText> = (1..)
+        .zip(operations)
+        .map(|(index, operation)| BatchText {
+            index,
+            line: index,
+            count: 1,
+            text: operation.to_string(),
+        })
+        .collect();
+    let report = connection
+        .run_batches(
+            batches.into(),
+            ScriptMode::WithoutTransaction,
+            Arc::new(Unobserved),
+        )
+        .await;
+    report.end
+}
+
+/// An identity cannot be had here, so that a client that is said to have no key stands for it.
+#[tokio::test]
+async fn without_a_key_items_are_changed_and_containers_are_not() {
+    let place = Place::new().await;
+    let properties = ContainerProperties::new("users", "/userId".into());
+    place
+        .database
+        .create_container(properties, None)
+        .await
+        .unwrap();
+    let home = SqliteDatabase::new(place.scene.data_dir().join("home.sqlite"), None);
+    let handle = CosmosHandle::with_client(client(&place.double).await, NAME, false);
+    let database = CosmosDatabase::new(handle.into(), Arc::new(home), None);
+    assert!(!database.has_key());
+    let mut connection = database.open(Access::Write).await.unwrap();
+    let items = [
+        upsert("users", "x", 1),
+        upsert("users", "y", 1),
+        json!({"operation": "deleteItem", "container": "users", "id": "y", "partitionKey": "ada"}),
+    ];
+    let end = performed(connection.as_mut(), &items).await;
+    assert_eq!(end, ScriptEnd::Completed);
+    assert!(place.item("users", "ada", "x").await.is_some());
+    assert!(place.item("users", "ada", "y").await.is_none());
+    let containers = [
+        create("more"),
+        delete("users"),
+        json!({"operation": "setDefaultTtl", "container": "users", "defaultTtl": 60}),
+        json!({"operation": "setThroughput", "container": "users", "throughput": {"manual": 400}}),
+        json!({"operation": "replaceIndexingPolicy", "container": "users", "indexingPolicy": {}}),
+    ];
+    let writes = place.double.writes().len();
+    for operation in containers {
+        let end = performed(connection.as_mut(), &[operation]).await;
+        assert!(
+            matches!(&end, ScriptEnd::Failed { errors, left_nothing: true } if errors[0].message.contains("without the key")),
+            "{end:?}"
+        );
+    }
+    assert_eq!(place.double.writes().len(), writes);
+    let schema = connection.read_schema().await.unwrap();
+    assert_eq!(schema.containers.len(), 1);
+    assert_eq!(schema.containers[0].throughput, None);
+}
+
+#[tokio::test]
+async fn what_cannot_be_done_to_a_container_is_told_before_it_is_tried() {
+    let place = Place::new().await;
+    let home = SqliteDatabase::new(place.scene.data_dir().join("home.sqlite"), None);
+    let handle = CosmosHandle::with_client(client(&place.double).await, NAME, true);
+    let database = CosmosDatabase::new(handle.into(), Arc::new(home), None);
+    let mut connection = database.open(Access::Write).await.unwrap();
+    let made = json!({"operation": "createContainer", "container": "users", "partitionKey": "/userId",
+        "throughput": {"manual": 400}});
+    assert_eq!(
+        performed(connection.as_mut(), &[made]).await,
+        ScriptEnd::Completed
+    );
+    for (operation, words) in [
+        (
+            json!({"operation": "setThroughput", "container": "users", "throughput": {"autoscaleMax": 1000}}),
+            "is 400 RU/s, and only the portal",
+        ),
+        (
+            json!({"operation": "deleteItem", "container": "users", "id": "x", "partitionKey": ["a", "b"]}),
+            "partitionKey must have 1 values",
+        ),
+        (
+            json!({"operation": "upsertItem", "container": "users", "item": {"id": "x", "userId": {}}}),
+            "must be a string, a number",
+        ),
+    ] {
+        let end = performed(connection.as_mut(), &[operation]).await;
+        assert!(
+            matches!(&end, ScriptEnd::Failed { errors, left_nothing: true } if errors[0].message.contains(words)),
+            "{end:?}"
+        );
+    }
+}
+
+/// Two sessions on an embedded home database, which has nothing but its file to keep them apart.
+#[tokio::test]
+async fn sessions_of_one_process_keep_each_other_off() {
+    let place = Place::new().await;
+    let home = SqliteDatabase::new(place.scene.data_dir().join("home.sqlite"), None);
+    let handle = CosmosHandle::with_client(client(&place.double).await, NAME, true);
+    let database = CosmosDatabase::new(handle.into(), Arc::new(home), None);
+    let mut one = database.open(Access::Write).await.unwrap();
+    let mut other = database.open(Access::Write).await.unwrap();
+    one.exclude_others("a", Duration::ZERO).await.unwrap();
+    one.exclude_others("a", Duration::ZERO).await.unwrap();
+    other.exclude_others("b", Duration::ZERO).await.unwrap();
+    let kept_off = other.exclude_others("a", Duration::ZERO).await;
+    assert!(matches!(kept_off, Err(DatabaseError::Busy { .. })));
+    one.admit_others("a").await.unwrap();
+    other
+        .exclude_others("a", Duration::from_secs(60))
+        .await
+        .unwrap();
+    drop(other);
+    one.exclude_others("a", Duration::from_secs(60))
+        .await
+        .unwrap();
 }

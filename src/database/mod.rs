@@ -62,6 +62,12 @@ pub enum DatabaseError {
     /// The database does not exist (yet); only reading meets it.
     #[error("the database does not exist yet")]
     Absent,
+    /// The account has no such database.
+    #[error("the account has no database {name}")]
+    Missing {
+        /// Its name.
+        name: String,
+    },
     /// A table that the statement names does not exist: this database has no registry yet.
     #[error("the database has no registry yet: {message}")]
     NoRegistry {

@@ -53,6 +53,10 @@ impl Managed {
                 database: self.id().clone(),
                 holder: None,
             },
+            DatabaseError::Missing { name } => EngineError::NoSuchDatabase {
+                database: self.id().clone(),
+                name,
+            },
             other => EngineError::Unavailable {
                 database: self.id().clone(),
                 source: Some(other),
@@ -330,13 +334,19 @@ impl Engine {
         }
     }
 
-    /// Whether a run of this very process holds a Cosmos DB database, whatever its lease says: on an embedded home database
-    /// the script of another database may keep it from renewing the lease.
-    pub(super) fn is_at_work_here(&self, managed: &Managed, state: &DatabaseState) -> bool {
+    /// Whether another run of this very process holds a Cosmos DB database, whatever its lease says: on an embedded home
+    /// database the script of another database may keep it from renewing the lease. `own_run`: the run that asks.
+    pub(super) fn is_at_work_here(
+        &self,
+        managed: &Managed,
+        state: &DatabaseState,
+        own_run: Option<&str>,
+    ) -> bool {
         let held = state.lock.as_ref().and_then(|lock| lock.held.as_ref());
         managed.engine() == EngineKind::Cosmos
             && held
                 .and_then(|held| held.run_id.as_deref())
+                .filter(|run_id| own_run != Some(run_id))
                 .and_then(|run_id| self.inner.live.find(run_id))
                 .is_some_and(|live| !live.has_ended())
     }

@@ -180,6 +180,16 @@ pub enum EngineError {
         #[source]
         source: Option<DatabaseError>,
     },
+    /// The account of a Cosmos DB database has no such database.
+    #[error(
+        "the Cosmos DB account of {database} has no database {name}; make it, or correct the inventory"
+    )]
+    NoSuchDatabase {
+        /// The database.
+        database: DatabaseId,
+        /// Its name in the account.
+        name: String,
+    },
     /// A newer dbvc has written the registry.
     #[error(
         "the registry of {database} was written by a newer dbvc (version {found}); deploy that dbvc"
@@ -306,9 +316,10 @@ impl EngineError {
             Self::Drifted { .. } => "drifted",
             Self::Locked { .. } => "locked",
             Self::ConfirmationRequired(_) => "confirmation-required",
-            Self::Unavailable { .. } | Self::Archive(_) | Self::SnapshotDamaged { .. } => {
-                "unavailable"
-            }
+            Self::Unavailable { .. }
+            | Self::NoSuchDatabase { .. }
+            | Self::Archive(_)
+            | Self::SnapshotDamaged { .. } => "unavailable",
             Self::RegistryNewer { .. } => "registry-newer",
             Self::RegistryLost(_) | Self::ArchiveDamaged { .. } => "registry-lost",
             Self::MigrationFailed(_) => "migration-failed",

@@ -500,7 +500,7 @@ impl Engine {
                 .and_then(super::access::holder)
                 .is_some()
         };
-        if alive(&state) || self.is_at_work_here(managed, &state) || !is_needed(&state) {
+        if alive(&state) || self.is_at_work_here(managed, &state, None) || !is_needed(&state) {
             return Ok(Vec::new());
         }
         let Some(seen) = &state.lock else {

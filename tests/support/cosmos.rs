@@ -66,6 +66,8 @@ struct State {
     writes: Mutex<Vec<String>>,
     /// How many requests were answered with 429.
     throttled: AtomicUsize,
+    /// Method and path of each request that is to be refused when something was changed meanwhile.
+    guarded: Mutex<Vec<String>>,
 }
 
 /// An account that lives as long as this value.
@@ -98,6 +100,7 @@ impl CosmosDouble {
             page: Mutex::default(),
             writes: Mutex::default(),
             throttled: AtomicUsize::default(),
+            guarded: Mutex::default(),
         });
         let server = tokio::spawn(serve(listener, state.clone()));
         Self { state, url, server }
@@ -146,6 +149,11 @@ impl CosmosDouble {
     /// How many requests the account has answered with 429 because of what they cost.
     pub fn throttled(&self) -> usize {
         self.state.throttled.load(Ordering::Relaxed)
+    }
+
+    /// Method and path of each request with a precondition, in order.
+    pub fn guarded(&self) -> Vec<String> {
+        self.state.guarded.lock().expect("no panic").clone()
     }
 
     /// Method and path of each request that wrote something or tried to, in order.
@@ -272,6 +280,9 @@ async fn answer(
             .contains_key("x-ms-cosmos-is-query-plan-request");
     if method != Method::Get && !is_query {
         let write = format!("{} {}", parts.method, parts.uri.path());
+        if parts.headers.contains_key("if-match") {
+            state.guarded.lock().expect("no panic").push(write.clone());
+        }
         state.writes.lock().expect("no panic").push(write);
     }
     if let Weather::Refusing(status) = weather {

@@ -68,17 +68,12 @@ impl CosmosDatabase {
 #[async_trait]
 impl Connection for CosmosConnection {
     async fn exchange(&mut self, statements: &[Statement]) -> Result<Vec<Reply>, DatabaseError> {
-        if self.in_transaction || !self.database.shares_a_file() {
-            return self.home.exchange(statements).await;
-        }
-        match self.home.exchange(statements).await {
-            Err(DatabaseError::Busy { .. }) if statements.len() == 1 => {}
-            answered => return answered,
-        }
-        // A script of another database holds the file. That is nothing that keeps anybody off this one: it takes its time.
+        // A script of another database may hold the file. That is nothing that keeps anybody off this one: it takes its time.
+        let may_wait =
+            self.database.shares_a_file() && !self.in_transaction && statements.len() == 1;
         loop {
             match self.home.exchange(statements).await {
-                Err(DatabaseError::Busy { .. }) => {}
+                Err(DatabaseError::Busy { .. }) if may_wait => {}
                 answered => return answered,
             }
         }
@@ -219,8 +214,12 @@ impl Connection for CosmosConnection {
             },
             read => read,
         };
-        let containers =
-            read.map_err(|fault| unavailable(format!("{} ({})", fault.message, fault.status)))?;
+        let containers = read.map_err(|fault| match fault.kind {
+            FaultKind::NotFound => DatabaseError::Missing {
+                name: handle.name().to_owned(),
+            },
+            _ => unavailable(format!("{} ({})", fault.message, fault.status)),
+        })?;
         Ok(Schema {
             containers,
             ..Schema::default()

@@ -95,6 +95,13 @@ fn as_it_is(words: &str) -> Result<Done, Failure> {
     Ok((0, Some(words.to_owned())))
 }
 
+/// A container as it is now.
+struct Found {
+    client: ContainerClient,
+    /// Its description by the service.
+    described: Value,
+}
+
 /// Performs operations on a database.
 pub(super) struct Performer<'a> {
     handle: &'a CosmosHandle,
@@ -142,34 +149,41 @@ impl<'a> Performer<'a> {
         }
     }
 
-    /// The client of a container; none when there is no such container.
-    async fn find(&self, container: &str) -> Result<Option<ContainerClient>, Failure> {
-        match self.handle.container(container).await {
-            Ok(client) => Ok(Some(client)),
+    /// A container; none when there is no such container. The service is asked each time: another process may have removed
+    /// one that this process has met, and the driver would not know.
+    async fn find(&self, container: &str) -> Result<Option<Found>, Failure> {
+        let looked = async {
+            let client = self.handle.container(container).await?;
+            let described = description(&client).await?;
+            Ok::<_, CosmosFault>(Found { client, described })
+        };
+        match looked.await {
+            Ok(found) => Ok(Some(found)),
             Err(fault) if fault.kind == FaultKind::NotFound => {
-                // The same answer is given where there is no database.
-                self.handle
-                    .database()
-                    .await?
-                    .read(None)
-                    .await
-                    .map_err(|error| {
-                        let mut failure = Failure::from(error);
-                        if failure.kind == Some(FaultKind::NotFound) {
-                            failure.message = format!(
-                                "the account has no database {}; make it, or correct the inventory",
-                                self.handle.name()
-                            );
-                        }
-                        failure
-                    })?;
+                self.handle.forget_container(container).await;
+                self.database_is_there().await?;
                 Ok(None)
             }
             Err(fault) => Err(fault.into()),
         }
     }
 
-    async fn existing(&self, container: &str) -> Result<ContainerClient, Failure> {
+    /// Where there is no database, every container is answered to be missing.
+    async fn database_is_there(&self) -> Result<(), Failure> {
+        let read = self.handle.database().await?.read(None).await;
+        read.map(|_| ()).map_err(|error| {
+            let mut failure = Failure::from(error);
+            if failure.kind == Some(FaultKind::NotFound) {
+                failure.message = format!(
+                    "the account has no database {}; make it, or correct the inventory",
+                    self.handle.name()
+                );
+            }
+            failure
+        })
+    }
+
+    async fn existing(&self, container: &str) -> Result<Found, Failure> {
         self.find(container).await?.ok_or_else(|| Failure {
             number: 404,
             state: 1,
@@ -201,8 +215,8 @@ impl<'a> Performer<'a> {
 
     /// Whether a container that is there is the one that is wanted.
     async fn compare(&self, new: &NewContainer, wanted: &Value) -> Result<Done, Failure> {
-        let client = self.existing(&new.container).await?;
-        let mut found = Container::from_properties(&description(&client).await?);
+        let Found { client, described } = self.existing(&new.container).await?;
+        let mut found = Container::from_properties(&described);
         let mut wanted = Container::from_properties(wanted);
         // Who says nothing about throughput gets what the service gives.
         if let Some(asked) = new.throughput {
@@ -246,7 +260,7 @@ impl<'a> Performer<'a> {
 
     async fn delete(&self, container: &str, allow_data_loss: bool) -> Result<Done, Failure> {
         const GONE: &str = "there was no such container";
-        let Some(client) = self.find(container).await? else {
+        let Some(Found { client, .. }) = self.find(container).await? else {
             return as_it_is(GONE);
         };
         if !allow_data_loss && holds_items(&client).await? {
@@ -270,11 +284,13 @@ impl<'a> Performer<'a> {
         setting: &str,
         value: Option<Value>,
     ) -> Result<Done, Failure> {
-        let client = self.existing(container).await?;
         let mut attempts = 0;
         loop {
             attempts += 1;
-            let mut described = description(&client).await?;
+            let Found {
+                client,
+                mut described,
+            } = self.existing(container).await?;
             if is_so(&described, setting, value.as_ref()) {
                 return as_it_is("it was so already");
             }
@@ -305,7 +321,7 @@ impl<'a> Performer<'a> {
     }
 
     async fn set_throughput(&self, container: &str, asked: Throughput) -> Result<Done, Failure> {
-        let client = self.existing(container).await?;
+        let Found { client, .. } = self.existing(container).await?;
         let now = throughput(&client).await?;
         match (now, asked) {
             (Some(now), asked) if now == told(asked) => as_it_is("it was so already"),
@@ -329,9 +345,9 @@ impl<'a> Performer<'a> {
     }
 
     async fn upsert(&self, container: &str, id: &str, item: &Value) -> Result<Done, Failure> {
-        let client = self.existing(container).await?;
-        let values = self.paths(container, &client).await?;
-        let values = values.iter().map(|path| key_value(at(item, path)));
+        let Found { client, described } = self.existing(container).await?;
+        let paths = Container::from_properties(&described).partition_key;
+        let values = paths.iter().map(|path| key_value(at(item, path)));
         let key = partition_key(values.collect::<Result<_, _>>()?)?;
         client.upsert_item(key, id, item, None).await?;
         Ok((1, None))
@@ -343,8 +359,8 @@ impl<'a> Performer<'a> {
         id: &str,
         values: &[Value],
     ) -> Result<Done, Failure> {
-        let client = self.existing(container).await?;
-        let paths = self.paths(container, &client).await?;
+        let Found { client, described } = self.existing(container).await?;
+        let paths = Container::from_properties(&described).partition_key;
         if paths.len() != values.len() {
             return Err(Failure::own(&[format!(
                 "the partition key of {container} is {}, so that partitionKey must have {} values",
@@ -363,23 +379,6 @@ impl<'a> Performer<'a> {
             Err(fault) if fault.kind == FaultKind::NotFound => as_it_is("there was no such item"),
             Err(fault) => Err(fault.into()),
         }
-    }
-
-    /// The paths of a container's partition key.
-    async fn paths(
-        &self,
-        container: &str,
-        client: &ContainerClient,
-    ) -> Result<Vec<String>, Failure> {
-        let described = match description(client).await {
-            // The container that this client was made for is gone, and there may be another one of its name.
-            Err(fault) if fault.kind == FaultKind::NotFound => {
-                self.handle.forget_container(container).await;
-                description(&self.existing(container).await?).await?
-            }
-            described => described?,
-        };
-        Ok(Container::from_properties(&described).partition_key)
     }
 }
 

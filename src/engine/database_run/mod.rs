@@ -199,7 +199,10 @@ impl DatabaseRun {
             {
                 return Err(self.managed.locked(state.lock.as_ref()));
             }
-            if self.engine.is_at_work_here(&self.managed, &state) {
+            if self
+                .engine
+                .is_at_work_here(&self.managed, &state, Some(&self.run_id))
+            {
                 return Err(EngineError::Locked {
                     database: self.managed.id().clone(),
                     holder: state.lock.as_ref().and_then(super::access::last_holder),

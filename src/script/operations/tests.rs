@@ -1,4 +1,4 @@
-//! What the strict reading of operations takes and refuses.
+//! What is an operation, and what is told of one that is none.
 
 use proptest::prelude::*;
 use serde_json::json;
