@@ -106,7 +106,7 @@ fn drivers_stay_in_their_folders() {
             ("rusqlite::", &["database"]),
             ("tiberius::", &["database"]),
             ("azure_core::", azure),
-            ("azure_data_cosmos", azure),
+            ("azure_data_cosmos::", azure),
             ("azure_identity::", azure),
             ("warp::", &["functions"]),
             ("clap::", &["command_line"]),
