@@ -90,6 +90,39 @@ fn azure_without_its_services_is_refused() {
 }
 
 #[test]
+fn azure_without_cosmos_alone_is_refused_as_well() {
+    let sql = "Server=tcp:x.database.windows.net;Database=shop";
+    let in_azure = [
+        ("WEBSITE_INSTANCE_ID", "x"),
+        ("DBVC_ENVIRONMENT", "prod"),
+        ("SQL_CONNECTION_STRING", sql),
+    ];
+    let line = refusal(&in_azure);
+    assert!(line.contains("DBVC_COSMOS_CONNECTION_STRING"), "{line}");
+    assert!(!line.contains("SQL_CONNECTION_STRING is"), "{line}");
+}
+
+#[test]
+fn two_cosmos_accounts_are_one_too_many_and_a_foreign_host_gets_no_token() {
+    let line = refusal(&[
+        (
+            "DBVC_COSMOS_CONNECTION_STRING",
+            "AccountEndpoint=https://x.documents.azure.com/;AccountKey=a2V5;",
+        ),
+        ("DBVC_COSMOS_ENDPOINT", "https://x.documents.azure.com/"),
+    ]);
+    assert!(
+        line.contains("DBVC_COSMOS_ENDPOINT must not be set beside"),
+        "{line}"
+    );
+    let line = refusal(&[("DBVC_COSMOS_ENDPOINT", "https://x.example.com/")]);
+    assert!(
+        line.contains("x.example.com may not have a token"),
+        "{line}"
+    );
+}
+
+#[test]
 fn secrets_are_not_told() {
     for (name, value) in [
         (
@@ -107,6 +140,10 @@ fn secrets_are_not_told() {
         ),
         ("DBVC_VAR_app_password", "hush\nGO"),
         ("DBVC_VAR_app.password", "hush"),
+        (
+            "DBVC_COSMOS_CONNECTION_STRING",
+            "AccountEndpoint=quiet;AccountKey=hush",
+        ),
         (
             "DBVC_COSMOS_CONNECTION_STRING",
             "AccountEndpoint=http://quiet;AccountKey=hush",
