@@ -188,7 +188,9 @@ function Get-DbvcConnection {
         [string] $Environment = '',
         [string] $BaseUrl = '',
         [string] $FunctionKey = '',
-        [string] $KeyVaultName = ''
+        [string] $KeyVaultName = '',
+        # For what takes no key: neither the environment nor a vault is asked for one.
+        [switch] $Anonymous
     )
     $suffix = ''
     if ($Environment) { $suffix = '_' + ($Environment.ToUpperInvariant() -replace '[^A-Z0-9]', '_') }
@@ -209,14 +211,14 @@ function Get-DbvcConnection {
     $root = $uri.GetLeftPart([System.UriPartial]::Path).TrimEnd('/') -replace '(?i)/api(/dbvc)?$', ''
 
     $key = Select-FirstValue @($FunctionKey)
-    if (-not $key -and $KeyVaultName) { $key = Get-KeyFromVault -VaultName $KeyVaultName }
-    if (-not $key) {
+    if (-not $key -and $KeyVaultName -and -not $Anonymous) { $key = Get-KeyFromVault -VaultName $KeyVaultName }
+    if (-not $key -and -not $Anonymous) {
         $key = Select-FirstValue @(
             [System.Environment]::GetEnvironmentVariable("DBVC_FUNCTION_KEY$suffix"),
             [System.Environment]::GetEnvironmentVariable('DBVC_FUNCTION_KEY')
         )
     }
-    if (-not $key) {
+    if (-not $key -and -not $Anonymous) {
         $vault = Select-FirstValue @(
             [System.Environment]::GetEnvironmentVariable("DBVC_KEY_VAULT$suffix"),
             [System.Environment]::GetEnvironmentVariable('DBVC_KEY_VAULT')
