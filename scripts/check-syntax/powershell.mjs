@@ -107,6 +107,8 @@ function variableFindings(path, root) {
       const variable = node.children.find((child) => child.type === 'variable');
       if (variable) set.add(variableName(variable.text));
     }
+    // The rows of a test's -ForEach become its variables.
+    if (node.type === 'key_expression' && path.endsWith('.Tests.ps1')) set.add(node.text.toLowerCase());
     if (node.type === 'variable') used.push(node);
   }
   return used

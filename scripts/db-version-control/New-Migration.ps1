@@ -4,7 +4,8 @@ Creates a migration: registers its scripts with dbvc and writes their files into
 
 .DESCRIPTION
 With a script (-UpScript or -UpScriptPath) the migration is registered; the service gives its version, and the files
-V<version>__<name> and U<version>__<name> are written with it. A file that has such a name already keeps its version.
+V<version>__<name> and U<version>__<name> are written with it. A file that has such a name already keeps its version, and is
+copied into the folder if it is not there.
 
 Without a script, and without a file of that name in the folder, two drafts are written for you to fill in. A draft cannot be
 registered as long as its first line is there. Once the scripts are written, the same command registers them.
@@ -112,10 +113,12 @@ function Assert-Free {
 }
 
 function Write-Script {
-    # As it was sent, in UTF-8 without a byte order mark.
+    # As it was sent, in UTF-8 without a byte order mark; gives the path when something was written.
     param([string] $Path, [string] $Text)
+    if ([System.IO.File]::Exists($Path) -and [System.IO.File]::ReadAllText($Path) -ceq $Text) { return }
     [void] [System.IO.Directory]::CreateDirectory([System.IO.Path]::GetDirectoryName($Path))
     [System.IO.File]::WriteAllText($Path, $Text, (New-Object System.Text.UTF8Encoding -ArgumentList $false))
+    $Path
 }
 
 try {
@@ -188,8 +191,8 @@ try {
         }
         Assert-Free -Path $upFile -Text $up
         Assert-Free -Path $downFile -Text $down
-        Write-Script -Path $upFile -Text $up
-        Write-Script -Path $downFile -Text $down
+        [void] (Write-Script -Path $upFile -Text $up)
+        [void] (Write-Script -Path $downFile -Text $down)
         if ($Json) {
             ConvertTo-Json -Compress -InputObject ([ordered] @{ status = 'draft'; databaseId = $Database; name = $Name; version = $draftVersion; upScriptPath = $upFile; downScriptPath = $downFile })
             exit 0
@@ -204,9 +207,20 @@ try {
     if ($Reregister -and -not $fileName -and -not $Version) {
         throw (New-DbvcFailure -ExitCode 2 -Message '-Reregister must know which migration: give the file with the version in its name by -UpScriptPath, or -Version.')
     }
-    if ($Version -and -not $fileName) {
-        Assert-Free -Path ([System.IO.Path]::Combine($folder, "V${Version}__$Name$suffix")) -Text $UpScript
-        if ($DownScript) { Assert-Free -Path ([System.IO.Path]::Combine($folder, "U${Version}__$Name$suffix")) -Text $DownScript }
+    # The names of the files, where they are known before the service has given a version.
+    $upName = ''
+    $downName = ''
+    if ($fileName) {
+        $upName = $fileName
+        $downName = 'U' + $fileName.Substring(1)
+    }
+    elseif ($Version) {
+        $upName = "V${Version}__$Name$suffix"
+        $downName = "U${Version}__$Name$suffix"
+    }
+    if ($upName) {
+        Assert-Free -Path ([System.IO.Path]::Combine($folder, $upName)) -Text $UpScript
+        if ($DownScript) { Assert-Free -Path ([System.IO.Path]::Combine($folder, $downName)) -Text $DownScript }
     }
 
     $body = [ordered] @{
@@ -225,18 +239,14 @@ try {
     Assert-DbvcAnswer -Answer $answer
     $migration = $answer.Body
 
-    $written = @()
-    if (-not $fileName) {
-        $stem = "$($migration.version)__$($migration.name)$suffix"
-        $upFile = [System.IO.Path]::Combine($folder, "V$stem")
-        Write-Script -Path $upFile -Text $UpScript
-        $written += $upFile
-        if ($DownScript) {
-            $downFile = [System.IO.Path]::Combine($folder, "U$stem")
-            Write-Script -Path $downFile -Text $DownScript
-            $written += $downFile
-        }
+    if (-not $upName) {
+        $upName = "V$($migration.version)__$($migration.name)$suffix"
+        $downName = "U$($migration.version)__$($migration.name)$suffix"
     }
+    $written = @(
+        Write-Script -Path ([System.IO.Path]::Combine($folder, $upName)) -Text $UpScript
+        if ($DownScript) { Write-Script -Path ([System.IO.Path]::Combine($folder, $downName)) -Text $DownScript }
+    )
 
     if ($Json) {
         $answer.Text
