@@ -533,6 +533,10 @@ function Format-DbvcRun {
             if ($note) { "    $($migration.migrationId): $note" }
         }
     }
+    if ($WithoutProblem) { return }
+    $failed = @($Run.databases | ForEach-Object { $_.migrations } | Where-Object { $_.status -eq 'failed' })
+    if ($failed.Count -gt 0) { $script:nextStep['migration-failed'] }
+    if ($Run.status -eq 'locked') { $script:nextStep['locked'] }
 }
 
 function Format-DbvcMigrationList {

@@ -109,7 +109,7 @@ function Assert-Free {
     # A file is never replaced by another text, unless the migration is registered anew.
     param([string] $Path, [string] $Text)
     if ($Reregister -or -not [System.IO.File]::Exists($Path) -or [System.IO.File]::ReadAllText($Path) -ceq $Text) { return }
-    throw (New-DbvcFailure -ExitCode 2 -Message "The file $Path is there already, with another text. Nothing was done. Choose another name or version, or register the file itself by -UpScriptPath.")
+    throw (New-DbvcFailure -ExitCode 2 -Message "The file $Path is there already, with another text. Nothing was done. Choose another name or version, or give -Reregister to replace the text.")
 }
 
 function Write-Script {
@@ -212,7 +212,8 @@ try {
     $downName = ''
     if ($fileName) {
         $upName = $fileName
-        $downName = 'U' + $fileName.Substring(1)
+        # A repeatable script has no file that undoes it.
+        if ($fileName -cmatch '^V') { $downName = 'U' + $fileName.Substring(1) }
     }
     elseif ($Version) {
         $upName = "V${Version}__$Name$suffix"
@@ -220,7 +221,7 @@ try {
     }
     if ($upName) {
         Assert-Free -Path ([System.IO.Path]::Combine($folder, $upName)) -Text $UpScript
-        if ($DownScript) { Assert-Free -Path ([System.IO.Path]::Combine($folder, $downName)) -Text $DownScript }
+        if ($DownScript -and $downName) { Assert-Free -Path ([System.IO.Path]::Combine($folder, $downName)) -Text $DownScript }
     }
 
     $body = [ordered] @{
@@ -245,7 +246,7 @@ try {
     }
     $written = @(
         Write-Script -Path ([System.IO.Path]::Combine($folder, $upName)) -Text $UpScript
-        if ($DownScript) { Write-Script -Path ([System.IO.Path]::Combine($folder, $downName)) -Text $DownScript }
+        if ($DownScript -and $downName) { Write-Script -Path ([System.IO.Path]::Combine($folder, $downName)) -Text $DownScript }
     )
 
     if ($Json) {
@@ -266,7 +267,7 @@ try {
         "  $($warning.severity), line $($warning.line): $($warning.message) ($($warning.code))"
         if ($warning.suggestion) { "    $($warning.suggestion)" }
     }
-    if ($migration.status -eq 'pending') { "Next: Invoke-Migrations.ps1 -Environment $($known.Body.environment) -Database `"$Database`" applies it." }
+    if ($migration.status -ne 'applied') { "Next: Invoke-Migrations.ps1 -Environment $($known.Body.environment) -Database `"$Database`" applies it." }
     exit 0
 }
 catch {
