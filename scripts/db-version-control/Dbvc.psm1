@@ -479,7 +479,7 @@ function Format-DbvcRun {
     [CmdletBinding()]
     param([Parameter(Mandatory)] $Run, [switch] $WithoutProblem)
     $kind = [string] $Run.kind
-    if ($Run.dryRun -is [string]) { $kind = "rehearsal of a $kind, rolled back" }
+    if ($Run.dryRun -is [string]) { $kind = "rehearsal of a $kind (rolled back)" }
     elseif ($Run.dryRun) { $kind = "preview of a $kind" }
     $line = "$kind $($Run.runId): $($Run.status)"
     if ($null -ne $Run.durationMs) { $line += " after $($Run.durationMs) ms" }

@@ -1,3 +1,5 @@
+#Requires -Version 5.1
+
 <#
 .SYNOPSIS
 Captures the schema of a database as a snapshot.
@@ -41,7 +43,6 @@ Prints the answer of the service, and nothing else, on standard output.
 .EXAMPLE
 ./Export-SchemaSnapshot.ps1 -Database "lpa-bloom-sql-dev" -Environment dev -OutFile schema.json
 #>
-#Requires -Version 5.1
 [CmdletBinding(SupportsShouldProcess)]
 param(
     [Parameter(Mandatory)] [Alias('DatabaseId')] [string] $Database,

@@ -1,3 +1,5 @@
+#Requires -Version 5.1
+
 <#
 .SYNOPSIS
 Shows the state of the databases of an environment.
@@ -34,7 +36,6 @@ Prints the answer of the service, and nothing else, on standard output.
 .EXAMPLE
 ./Get-MigrationStatus.ps1 -Environment prod -Json | ConvertFrom-Json
 #>
-#Requires -Version 5.1
 [CmdletBinding()]
 param(
     [string] $Environment = '',

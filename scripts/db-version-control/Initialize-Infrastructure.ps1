@@ -1,3 +1,5 @@
+#Requires -Version 5.1
+
 <#
 .SYNOPSIS
 Makes the Azure resources of an environment, or brings them up to date.
@@ -9,8 +11,8 @@ key into the vault for the other scripts. It can be run again at any time.
 
 With -WhatIf nothing is made: Azure tells what a deployment would change.
 
-The home database is given by -SqlServer, for an app that logs in as itself, or by the variable SQL_CONNECTION_STRING, which
-goes into the vault and is never printed.
+The home database is given by -SqlServer or in the parameter file, for an app that logs in as itself, or by the variable
+SQL_CONNECTION_STRING, which goes into the vault and is never printed.
 
 Ends with 0 when all is well, 1 when something is wrong, 2 when it was called wrongly.
 
@@ -50,7 +52,6 @@ Prints what was made as JSON, and nothing else, on standard output.
 .EXAMPLE
 ./Initialize-Infrastructure.ps1 -Environment dev -WhatIf
 #>
-#Requires -Version 5.1
 [CmdletBinding(SupportsShouldProcess)]
 param(
     [Parameter(Mandatory)] [string] $Environment,
@@ -117,10 +118,13 @@ try {
     if (-not $account) { throw (New-DbvcFailure -ExitCode 2 -Message 'The Azure command line is not logged in, or does not know the subscription. Next: az login') }
 
     if (-not $SqlServer) { $SqlServer = [string] [System.Environment]::GetEnvironmentVariable('SQL_SERVER') }
-    if (-not $SqlServer -and -not [System.Environment]::GetEnvironmentVariable('SQL_CONNECTION_STRING')) {
+    # A team may have written its server into the parameter file; then nothing is missing.
+    $asks = [System.IO.File]::ReadAllText($ParameterFile) -match "readEnvironmentVariable\('SQL_SERVER'"
+    if ($asks -and -not $SqlServer -and -not [System.Environment]::GetEnvironmentVariable('SQL_CONNECTION_STRING')) {
         throw (New-DbvcFailure -ExitCode 2 -Message (
-            'The home database is not known: give its server by -SqlServer (or SQL_SERVER), such as example.database.windows.net, ' +
-            'or a whole connection string by the variable SQL_CONNECTION_STRING.'))
+            'The home database is not known: give its server, such as example.database.windows.net, by -SqlServer or SQL_SERVER, ' +
+            "or write it into $ParameterFile, " +
+            'or give a whole connection string by the variable SQL_CONNECTION_STRING.'))
     }
     # Who runs this may write the function key into the vault.
     $operator = ''

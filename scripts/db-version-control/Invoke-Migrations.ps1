@@ -1,3 +1,5 @@
+#Requires -Version 5.1
+
 <#
 .SYNOPSIS
 Runs the pending migrations of a database, or of all databases of an environment.
@@ -50,7 +52,6 @@ Prints the answer of the service, and nothing else, on standard output.
 .EXAMPLE
 ./Invoke-Migrations.ps1 -Environment dev -Database all -DryRun
 #>
-#Requires -Version 5.1
 [CmdletBinding(SupportsShouldProcess)]
 param(
     [Parameter(Mandatory)] [string] $Environment,

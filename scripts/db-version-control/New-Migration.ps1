@@ -1,3 +1,5 @@
+#Requires -Version 5.1
+
 <#
 .SYNOPSIS
 Creates a migration: registers its scripts with dbvc and writes their files into the folder of the database.
@@ -70,7 +72,6 @@ Prints the answer of the service, and nothing else, on standard output; for draf
 .EXAMPLE
 ./New-Migration.ps1 -Name "add_colour_themes" -Database "lpa-bloom-sql-dev" -Author "Your Name" -UpScriptPath themes.sql
 #>
-#Requires -Version 5.1
 [CmdletBinding(SupportsShouldProcess)]
 param(
     [Parameter(Mandatory)] [string] $Name,

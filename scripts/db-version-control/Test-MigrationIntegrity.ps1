@@ -1,3 +1,5 @@
+#Requires -Version 5.1
+
 <#
 .SYNOPSIS
 Verifies that dbvc's records of a database are whole and true.
@@ -45,7 +47,6 @@ Prints the answer of the service, and nothing else, on standard output.
 .EXAMPLE
 ./Test-MigrationIntegrity.ps1 -Database "lpa-bloom-sql-dev" -Environment dev -Fix
 #>
-#Requires -Version 5.1
 [CmdletBinding(SupportsShouldProcess)]
 param(
     [Parameter(Mandatory)] [Alias('DatabaseId')] [string] $Database,

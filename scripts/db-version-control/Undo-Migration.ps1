@@ -1,3 +1,5 @@
+#Requires -Version 5.1
+
 <#
 .SYNOPSIS
 Rolls a migration back by its down script.
@@ -50,7 +52,6 @@ Prints the answer of the service, and nothing else, on standard output. In prod 
 .EXAMPLE
 ./Undo-Migration.ps1 -MigrationId "V101__add_user_preferences" -Database "lpa-bloom-sql-prod" -Environment prod -Reason "Sign-in fails"
 #>
-#Requires -Version 5.1
 [CmdletBinding(SupportsShouldProcess)]
 param(
     [Parameter(Mandatory)] [string] $MigrationId,
