@@ -171,9 +171,17 @@ try {
 
     if ($Package) {
         if (-not $Json) { Write-Host "Publishing $Package to $appName." }
-        [void] (Invoke-DbvcAz -Arguments (@(
-                    'functionapp', 'deployment', 'source', 'config-zip', '--resource-group', $ResourceGroup, '--name', $appName, '--src', $Package, '--output', 'none'
-                ) + $subscription))
+        $publish = @(
+            'functionapp', 'deployment', 'source', 'config-zip', '--resource-group', $ResourceGroup, '--name', $appName,
+            '--src', $Package, '--output', 'none'
+        ) + $subscription
+        # The app's role on the storage may be too new to be known everywhere: the first tries may fail, the last one tells.
+        $published = $null
+        for ($try = 1; $try -le 3 -and $null -eq $published; $try++) {
+            $published = Invoke-DbvcAz -AllowFailure -Arguments $publish
+            if ($null -eq $published) { Start-Sleep -Seconds 30 }
+        }
+        if ($null -eq $published) { [void] (Invoke-DbvcAz -Arguments $publish) }
     }
 
     $anonymous = Get-DbvcConnection -Environment $Environment -BaseUrl $baseUrl -Anonymous
