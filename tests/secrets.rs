@@ -21,7 +21,7 @@ fn settings() -> [(&'static str, String); 5] {
         (
             "DBVC_COSMOS_CONNECTION_STRING",
             // The mark is Base64 as well, as a key must be.
-            format!("AccountEndpoint=http://127.0.0.1:9/;AccountKey={MARK}{MARK}==;"),
+            format!("AccountEndpoint=http://127.0.0.1:9/;AccountKey={MARK}{MARK};"),
         ),
         (
             "DBVC_CONN_OTHER",

@@ -81,7 +81,8 @@ pub(super) async fn read(
     }
 }
 
-/// The documents of a query over one partition, in its order, whatever the size of the service's pages.
+/// The documents of a query over one partition, in its order, whatever the size of the service's pages. The query names the
+/// partition as well: there are emulators that do not look at the request's own word for it.
 pub(super) async fn query(
     container: &ContainerClient,
     database: &DatabaseId,

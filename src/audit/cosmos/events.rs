@@ -81,8 +81,12 @@ async fn ids_between(
     (first, last): (u64, u64),
 ) -> Result<HashSet<String>, CosmosFault> {
     let asked = asked(
-        "SELECT c.id FROM c WHERE c.sequence >= @first AND c.sequence <= @last",
-        &[("@first", json!(first)), ("@last", json!(last))],
+        "SELECT c.id FROM c WHERE c.databaseId = @database AND c.sequence >= @first AND c.sequence <= @last",
+        &[
+            ("@database", json!(database)),
+            ("@first", json!(first)),
+            ("@last", json!(last)),
+        ],
     )?;
     let found = query(container, database, asked, 0).await?;
     found
@@ -98,8 +102,8 @@ pub(super) async fn page(
     filter: &EventFilter,
     limit: u32,
 ) -> Result<Vec<Event>, CosmosFault> {
-    let mut conditions = Vec::new();
-    let mut parameters = Vec::new();
+    let mut conditions = vec!["c.databaseId = @database"];
+    let mut parameters = vec![("@database", json!(database))];
     let mut only = |condition: &'static str, name: &'static str, value: Option<Value>| {
         if let Some(value) = value {
             conditions.push(condition);
@@ -114,12 +118,9 @@ pub(super) async fn page(
     only("c.type = @type", "@type", kind);
     let since = filter.since.map(|since| json!(since));
     only("c.at >= @since", "@since", since);
-    let conditions = match conditions.is_empty() {
-        true => String::new(),
-        false => format!(" WHERE {}", conditions.join(" AND ")),
-    };
+    let conditions = conditions.join(" AND ");
     let asked = asked(
-        &format!("SELECT * FROM c{conditions} ORDER BY c.sequence DESC"),
+        &format!("SELECT * FROM c WHERE {conditions} ORDER BY c.sequence DESC"),
         &parameters,
     )?;
     let found = query(container, database, asked, limit).await?;
@@ -138,8 +139,8 @@ pub(super) async fn chain(
     limit: u32,
 ) -> Result<Vec<Link>, CosmosFault> {
     let asked = asked(
-        "SELECT * FROM c WHERE c.sequence > @after ORDER BY c.sequence",
-        &[("@after", json!(after))],
+        "SELECT * FROM c WHERE c.databaseId = @database AND c.sequence > @after ORDER BY c.sequence",
+        &[("@database", json!(database)), ("@after", json!(after))],
     )?;
     let found = query(container, database, asked, limit).await?;
     found

@@ -227,8 +227,9 @@ async fn versions(
 ) -> Result<HashMap<String, Document>, CosmosFault> {
     let ids: Vec<&str> = copies.iter().map(Copy::id).collect();
     let asked = asked(
-        "SELECT c.id, c.revision, c.upParts, c.downParts, c._etag FROM c WHERE ARRAY_CONTAINS(@ids, c.id)",
-        &[("@ids", json!(ids))],
+        "SELECT c.id, c.revision, c.upParts, c.downParts, c._etag FROM c \
+         WHERE c.databaseId = @database AND ARRAY_CONTAINS(@ids, c.id)",
+        &[("@database", json!(database)), ("@ids", json!(ids))],
     )?;
     let found = query(container, database, asked, 0).await?;
     found
@@ -306,8 +307,10 @@ async fn add_parts(container: &ContainerClient, copy: &Copy<'_>) -> Result<(), C
 async fn remove_former_parts(container: &ContainerClient, copy: &Copy<'_>) {
     let removed = async {
         let asked = asked(
-            "SELECT c.id FROM c WHERE c.kind = 'part' AND c.migrationId = @migration AND c.revision < @revision",
+            "SELECT c.id FROM c WHERE c.databaseId = @database AND c.kind = 'part' AND c.migrationId = @migration \
+             AND c.revision < @revision",
             &[
+                ("@database", json!(copy.database())),
                 ("@migration", json!(copy.id())),
                 ("@revision", json!(copy.migration.revision)),
             ],
@@ -332,7 +335,10 @@ pub(super) async fn all(
     container: &ContainerClient,
     database: &DatabaseId,
 ) -> Result<Vec<ArchivedMigration>, CosmosFault> {
-    let asked = asked("SELECT * FROM c WHERE c.kind = 'migration'", &[])?;
+    let asked = asked(
+        "SELECT * FROM c WHERE c.databaseId = @database AND c.kind = 'migration'",
+        &[("@database", json!(database))],
+    )?;
     let found: Vec<Document> = query(container, database, asked, 0)
         .await?
         .try_collect()

@@ -132,8 +132,8 @@ async fn versions(
 ) -> Result<HashMap<String, Document>, CosmosFault> {
     let ids: Vec<&str> = parts.iter().map(|(id, _)| id.as_str()).collect();
     let asked = asked(
-        "SELECT c.id, c.keptUntil, c._etag FROM c WHERE ARRAY_CONTAINS(@ids, c.id)",
-        &[("@ids", json!(ids))],
+        "SELECT c.id, c.keptUntil, c._etag FROM c WHERE c.databaseId = @database AND ARRAY_CONTAINS(@ids, c.id)",
+        &[("@database", json!(database)), ("@ids", json!(ids))],
     )?;
     let found = query(container, database, asked, 0).await?;
     found
@@ -243,7 +243,10 @@ pub(super) async fn headers(
     container: &ContainerClient,
     database: &DatabaseId,
 ) -> Result<Vec<SnapshotHeader>, CosmosFault> {
-    let asked = asked("SELECT * FROM c WHERE c.kind = 'snapshot'", &[])?;
+    let asked = asked(
+        "SELECT * FROM c WHERE c.databaseId = @database AND c.kind = 'snapshot'",
+        &[("@database", json!(database))],
+    )?;
     let found = query(container, database, asked, 0).await?;
     let mut headers: Vec<SnapshotHeader> = found
         .and_then(|document| async { Ok(header_of(document)?.header) })
