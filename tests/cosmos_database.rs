@@ -14,7 +14,8 @@ use azure_data_cosmos::{
 use dbvc::database::cosmos::{CosmosDatabase, CosmosHandle};
 use dbvc::database::sqlite::SqliteDatabase;
 use dbvc::database::{
-    Access, BatchText, Connection, Database, DatabaseError, ScriptEnd, ScriptMode, Unobserved,
+    Access, BatchText, Connection, Database, DatabaseError, SHORT_WAIT, ScriptEnd, ScriptMode,
+    Unobserved,
 };
 use futures_util::TryStreamExt;
 use serde_json::{Value, json};
@@ -814,6 +815,10 @@ async fn a_run_over_all_serves_both_kinds_of_database() {
     place.expect_sound(&host).await;
 }
 
+/// Longer than dbvc waits for short writes, and than the lease, which nobody can renew meanwhile. It is the time itself that is
+/// tried, and nothing shows from outside when a wait within SQLite has ended and begins anew.
+const PATIENCE_IS_OVER: Duration = SHORT_WAIT.saturating_add(Duration::from_secs(2));
+
 #[tokio::test]
 async fn a_long_script_of_the_home_database_delays_a_run_on_cosmos_and_fails_nothing() {
     let place = Place::new().await;
@@ -838,8 +843,7 @@ async fn a_long_script_of_the_home_database_delays_a_run_on_cosmos_and_fails_not
         let script = rusqlite::Connection::open(file).unwrap();
         script.execute_batch("BEGIN IMMEDIATE").unwrap();
         place.scene.go_on();
-        // Longer than dbvc waits for short writes, and longer than the lease, which nobody can renew meanwhile.
-        tokio::time::sleep(Duration::from_secs(7)).await;
+        tokio::time::sleep(PATIENCE_IS_OVER).await;
         expect_locked(run(&host, COSMOS).await);
         script.execute_batch("COMMIT").unwrap();
     });
@@ -854,7 +858,7 @@ async fn a_long_script_of_the_home_database_delays_a_run_on_cosmos_and_fails_not
     let other = rusqlite::Connection::open(file).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let (ran, ()) = tokio::join!(run(&host, COSMOS), async {
-        tokio::time::sleep(Duration::from_secs(6)).await;
+        tokio::time::sleep(PATIENCE_IS_OVER).await;
         other.execute_batch("COMMIT").unwrap();
     });
     assert_eq!(ran.expect_status(200).body["status"], "succeeded");

@@ -187,9 +187,20 @@ async fn a_database_that_was_made_anew_has_its_scripts_again_and_runs_them() {
         status["databases"][0]["counts"],
         json!({"applied": 0, "pending": 3, "failed": 0, "rolledBack": 0})
     );
+    // What ran on the database that is gone is no fact about this one.
+    let verification = dbvc.verify_with(json!({"fix": true})).await;
+    assert_eq!(verification["healthy"], true, "{verification}");
+    assert_eq!(detailed(&dbvc).await, status);
     let run = dbvc.run_with(json!({"target": "101"})).await;
     assert_eq!(run["status"], "succeeded", "{run}");
+    assert_eq!(run["driftBefore"], Value::Null, "{run}");
     assert!(dbvc.has("orders"));
+    // And it stays so when the registry is lost once more.
+    let status = detailed(&dbvc).await;
+    dbvc.verify_with(json!({"fix": true})).await;
+    dbvc.change_by_hand(DROP_ALL);
+    restored(&dbvc, &[]);
+    assert_eq!(detailed(&dbvc).await, status);
 }
 
 #[tokio::test]
@@ -207,6 +218,29 @@ async fn an_archive_that_is_not_whole_is_restored_only_on_request() {
     // Who looks later is told as well.
     let verification = dbvc.verify().await;
     assert_eq!(verification["healthy"], false);
+}
+
+#[tokio::test]
+async fn a_copy_that_was_changed_is_not_taken_for_the_script() {
+    let dbvc = team_at_work().await;
+    dbvc.change_by_hand(DROP_ALL);
+    dbvc.archive_by_hand()
+        .execute_batch(
+            "UPDATE migrations SET document = replace(document, 'CREATE TABLE later', 'CREATE TABLE other')",
+        )
+        .unwrap();
+    let told = refused(&dbvc, &[]);
+    assert!(
+        told.contains("the copy of V104__later does not have the checksums"),
+        "{told}"
+    );
+    assert!(!dbvc.has("trail_heads"), "nothing was made");
+    let told = restored(&dbvc, &["--accept-damage"]);
+    assert!(
+        told.contains("not whole: the copy of V104__later"),
+        "{told}"
+    );
+    assert_eq!(dbvc.verify().await["healthy"], false);
 }
 
 #[tokio::test]

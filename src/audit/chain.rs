@@ -12,6 +12,17 @@ pub struct Link {
     pub event: Option<Event>,
 }
 
+/// The number up to which a page of a chain, read after the number `after`, is complete; none when it is the last page. Of the
+/// number at a full page's end there may be another event that did not fit in, so that number is left to the next page.
+pub fn complete_up_to(page: &[Link], after: u64, limit: u32) -> Option<u64> {
+    if page.len() < limit as usize {
+        return None;
+    }
+    let last = page.last()?.sequence;
+    let before = last.saturating_sub(1);
+    Some(if before > after { before } else { last })
+}
+
 /// What is wrong with a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChainFault {

@@ -126,10 +126,10 @@ pub(super) fn last_holder(lock: &LockRow) -> Option<LockHolder> {
 }
 
 /// The name under which instances that make a registry keep each other off.
+const MAKING_REGISTRY: &str = "dbvc:registry";
+
 /// How long the first write to a database waits for the archive's word on whether it really is the first.
 const BEGINNING_PATIENCE: Duration = Duration::from_secs(3);
-
-pub(super) const MAKING_REGISTRY: &str = "dbvc:registry";
 
 /// The name under which the connection of a run keeps off others that would run scripts on a database.
 fn run_session(id: &DatabaseId) -> String {
@@ -285,20 +285,9 @@ impl Engine {
             .map_err(|error| managed.problem(error))?;
         if found.as_ref().is_none_or(|state| state.lock.is_none()) {
             self.refuse_second_beginning(managed).await?;
-            connection
-                .exclude_others(MAKING_REGISTRY, SHORT_WAIT)
-                .await
-                .map_err(|error| managed.problem(error))?;
-            connection
-                .begin(SHORT_WAIT)
-                .await
-                .map_err(|error| managed.problem(error))?;
+            begin_making(connection.as_mut(), managed).await?;
             let made = self.make_registry(connection.as_mut(), managed).await;
-            self.conclude(connection.as_mut(), managed, made).await?;
-            connection
-                .admit_others(MAKING_REGISTRY)
-                .await
-                .map_err(|error| managed.problem(error))?;
+            self.end_making(connection.as_mut(), managed, made).await?;
             found = state::read(connection.as_mut(), managed.id())
                 .await
                 .map_err(|error| managed.problem(error))?;
@@ -314,6 +303,21 @@ impl Engine {
             });
         }
         Ok(Writing { connection, state })
+    }
+
+    /// Commits or rolls back what [`begin_making`] began, and lets the others in.
+    pub(super) async fn end_making<T>(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        made: Result<T, EngineError>,
+    ) -> Result<T, EngineError> {
+        let made = self.conclude(connection, managed, made).await?;
+        connection
+            .admit_others(MAKING_REGISTRY)
+            .await
+            .map_err(|error| managed.problem(error))?;
+        Ok(made)
     }
 
     /// Refuses to begin a chain that was begun before: the registry was lost, and writing on would make two trails of one
@@ -615,6 +619,20 @@ impl Engine {
     pub(super) fn script_wait(&self) -> Duration {
         self.options().script_wait()
     }
+}
+
+/// Begins a transaction in which a registry is made, one instance at a time.
+pub(super) async fn begin_making(
+    connection: &mut dyn Connection,
+    managed: &Managed,
+) -> Result<(), EngineError> {
+    let begun = async {
+        connection
+            .exclude_others(MAKING_REGISTRY, SHORT_WAIT)
+            .await?;
+        connection.begin(SHORT_WAIT).await
+    };
+    begun.await.map_err(|error| managed.problem(error))
 }
 
 /// A new id of a run, an execution or a snapshot: sortable by time.

@@ -93,7 +93,7 @@ impl Engine {
         Ok(())
     }
 
-    async fn deliver_or_log(&self, managed: &Managed) {
+    pub(super) async fn deliver_or_log(&self, managed: &Managed) {
         if let Err(error) = self.deliver_now(managed, Refused::AfterAPause).await {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::warn!(database = %managed.id(), %error, cause, "delivering to the archive is delayed");

@@ -7,11 +7,11 @@ mod replay;
 
 use serde_json::json;
 
-use crate::audit::chain::{ChainCheck, Link};
+use crate::audit::chain::{ChainCheck, Link, complete_up_to};
 use crate::audit::{
-    self, Archive, ArchivedMigration, Change, Event, EventType, Refused, SnapshotHeader, to_row,
+    self, Archive, ArchivedMigration, Change, Event, EventType, SnapshotHeader, to_row,
 };
-use crate::database::{Access, Connection, DatabaseError, SHORT_WAIT, Statement, ask};
+use crate::database::{Access, Connection, DatabaseError, Statement, ask};
 use crate::registry::inventory::InventoryRow;
 use crate::registry::migrations::{AppliedStatus, Definition, StatusChange};
 use crate::registry::snapshots::SnapshotRow;
@@ -20,7 +20,7 @@ use crate::script::{Checksum, DatabaseId, MigrationId, Version};
 use crate::time::Timestamp;
 
 use super::Engine;
-use super::access::{MAKING_REGISTRY, Managed};
+use super::access::{Managed, begin_making};
 use super::error::EngineError;
 use super::request::{Caller, RestoreRequest};
 use super::view::{Restoration, RestorationOutcome};
@@ -53,23 +53,15 @@ impl Archived {
         let mut after = 0;
         loop {
             let links = archive.chain(id, after, AT_ONCE).await?;
-            let Some(last) = links.last().map(|link| link.sequence) else {
-                break;
-            };
-            // Of one number there may be several, and not all on one page: a full page's last number is read again.
-            let is_last = links.len() < AT_ONCE as usize;
-            let upto = if is_last || last <= after + 1 {
-                last
-            } else {
-                last - 1
-            };
-            for link in links.into_iter().filter(|link| link.sequence <= upto) {
+            let upto = complete_up_to(&links, after, AT_ONCE);
+            let complete = |link: &Link| upto.is_none_or(|upto| link.sequence <= upto);
+            for link in links.into_iter().filter(complete) {
                 check.push(&link);
                 take(link, &mut events, &mut faults);
             }
-            after = upto;
-            if is_last {
-                break;
+            match upto {
+                None => break,
+                Some(upto) => after = upto,
             }
         }
         faults.extend(check.finish(None).iter().map(ToString::to_string));
@@ -226,26 +218,15 @@ impl Engine {
             .open(Access::Write)
             .await
             .map_err(|error| managed.problem(error))?;
-        connection
-            .exclude_others(MAKING_REGISTRY, SHORT_WAIT)
-            .await
-            .map_err(|error| managed.problem(error))?;
-        connection
-            .begin(SHORT_WAIT)
-            .await
-            .map_err(|error| managed.problem(error))?;
+        begin_making(connection.as_mut(), managed).await?;
         let restored = self
             .restore_within(connection.as_mut(), caller, managed, request, archived)
             .await;
         let outcome = self
-            .conclude(connection.as_mut(), managed, restored)
+            .end_making(connection.as_mut(), managed, restored)
             .await?;
-        connection
-            .admit_others(MAKING_REGISTRY)
-            .await
-            .map_err(|error| managed.problem(error))?;
         drop(connection);
-        self.deliver_now(managed, Refused::Now).await?;
+        self.deliver_or_log(managed).await;
         Ok(ended(outcome))
     }
 
@@ -266,7 +247,7 @@ impl Engine {
         caller: &Caller,
         managed: &Managed,
         request: &RestoreRequest,
-        archived: Archived,
+        mut archived: Archived,
     ) -> Result<RestorationOutcome, EngineError> {
         self.make_tables(connection, managed).await?;
         // Somebody else may have made it meanwhile.
@@ -274,10 +255,15 @@ impl Engine {
             return Ok(RestorationOutcome::Present);
         }
         let mut replay = Replay::of(&archived.events);
-        replay.write_up_unended();
         if request.made_anew {
-            replay.states.retain(|id, _| is_own(id));
+            // The event that will tell of it is the next one.
+            replay.begin_anew(archived.events.last().map_or(0, |last| last.sequence) + 1);
         }
+        // A snapshot of a database that is gone is nothing to hold the present one against.
+        archived.snapshots.retain(|header| {
+            u64::try_from(header.covers).is_ok_and(|it| it >= replay.made_anew_by)
+        });
+        replay.write_up_unended();
         let statements = self.statements(managed, &archived, &replay);
         for some in statements.chunks(STATEMENTS_AT_ONCE) {
             connection
@@ -366,11 +352,18 @@ impl Engine {
                 .iter()
                 .map(|definition| definition.restore(id)),
         );
-        statements.extend(replay.executions.iter().map(|restored| {
-            restored
-                .execution
-                .restore(id, restored.principal.as_deref(), &restored.environment)
-        }));
+        let executions = replay.executions.iter();
+        statements.extend(
+            executions
+                .filter(|restored| !restored.is_gone)
+                .map(|restored| {
+                    restored.execution.restore(
+                        id,
+                        restored.principal.as_deref(),
+                        &restored.environment,
+                    )
+                }),
+        );
         for (migration_id, state) in &replay.states {
             let known = |definition: &Definition| definition.migration_id == *migration_id;
             // Without its definition there is nothing that could have a state.

@@ -9,6 +9,8 @@ use crate::registry::executions::{Direction, Execution, ExecutionStatus};
 use crate::registry::migrations::AppliedStatus;
 use crate::script::{Checksum, MigrationId};
 
+use super::is_own;
+
 /// What stands in the note of an execution that was read from the trail.
 const NOTE: &str = "restored from the trail, which does not tell of its batches";
 
@@ -28,6 +30,8 @@ pub(super) struct Restored {
     pub execution: Execution,
     pub principal: Option<String>,
     pub environment: String,
+    /// It was on a database that is gone: the present one was made anew.
+    pub is_gone: bool,
 }
 
 /// What a trail tells.
@@ -39,6 +43,8 @@ pub(super) struct Replay {
     pub states: BTreeMap<MigrationId, State>,
     /// The newest row of the inventory that the trail names, by database; only the home database's trail has any.
     pub databases: BTreeMap<String, Value>,
+    /// The number of the event that tells that the database was made anew; 0 when none does.
+    pub made_anew_by: u64,
     /// Numbers of events that should name something and do not.
     pub unclear: Vec<u64>,
     places: HashMap<String, usize>,
@@ -94,8 +100,22 @@ impl Replay {
             | EventType::LockTakenOver
             | EventType::Refused
             | EventType::SnapshotCaptured
-            | EventType::DriftDetected
-            | EventType::IntegrityFixed => Some(()),
+            | EventType::DriftDetected => Some(()),
+            EventType::IntegrityFixed => {
+                if event.data["madeAnew"] == Value::Bool(true) {
+                    self.begin_anew(event.sequence);
+                }
+                Some(())
+            }
+        }
+    }
+
+    /// From this event on the trail is that of a new and empty database: nothing that ran before is in it but dbvc's own tables.
+    pub fn begin_anew(&mut self, number: u64) {
+        self.made_anew_by = number;
+        self.states.retain(|id, _| is_own(id));
+        for restored in &mut self.executions {
+            restored.is_gone |= !is_own(&restored.execution.migration_id);
         }
     }
 
@@ -188,6 +208,7 @@ impl Replay {
             execution,
             principal: event.principal.clone(),
             environment: event.environment.clone(),
+            is_gone: false,
         });
         self.places.insert(id.to_owned(), place);
         Some(place)
@@ -198,7 +219,7 @@ impl Replay {
     pub fn write_up_unended(&mut self) {
         for (place, restored) in self.executions.iter_mut().enumerate() {
             let execution = &mut restored.execution;
-            if execution.status != ExecutionStatus::Running {
+            if execution.status != ExecutionStatus::Running || restored.is_gone {
                 continue;
             }
             execution.status = ExecutionStatus::HalfApplied;
@@ -453,6 +474,31 @@ mod tests {
             Direction::Baseline
         );
         assert_eq!(replay.databases["orders"], json!({"folder": "b"}));
+    }
+
+    #[test]
+    fn what_ran_before_the_database_was_made_anew_is_gone_for_good() {
+        let replay = Trail::new()
+            .run("V1__a", "e1", EventType::Completed, "up")
+            .run(
+                "V100__version_control_schema",
+                "e2",
+                EventType::Completed,
+                "up",
+            )
+            .tell(EventType::IntegrityFixed, "", "", json!({"madeAnew": true}))
+            .run("V2__b", "e3", EventType::Completed, "up")
+            .tell(EventType::IntegrityFixed, "", "", json!({"mended": []}))
+            .replay();
+        let known: Vec<&str> = replay.states.keys().map(MigrationId::as_str).collect();
+        assert_eq!(known, ["V100__version_control_schema", "V2__b"]);
+        let gone: Vec<bool> = replay
+            .executions
+            .iter()
+            .map(|restored| restored.is_gone)
+            .collect();
+        assert_eq!(gone, [true, false, false]);
+        assert_eq!(replay.made_anew_by, 5);
     }
 
     #[test]

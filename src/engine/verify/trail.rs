@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::audit::chain::{ChainCheck, ChainFault, Link};
+use crate::audit::chain::{ChainCheck, ChainFault, Link, complete_up_to};
 use crate::audit::{Archive, Head, from_row};
 use crate::database::{Connection, DatabaseError, Reply, Row};
 use crate::registry::{events, migrations, snapshots};
@@ -121,7 +121,7 @@ impl Trail {
             };
             let upto = [&archived, &registered]
                 .into_iter()
-                .filter_map(|links| border(links, after))
+                .filter_map(|links| complete_up_to(links, after, AT_ONCE))
                 .min();
             let within = |links: Vec<Link>| {
                 let mut links = links;
@@ -209,17 +209,6 @@ pub(super) fn check_delivery(trail: &Trail) -> Check {
             Vec::new(),
         ),
     }
-}
-
-/// The number up to which a page is complete; none when it is the last. Of the number at a full page's end there may be
-/// another event that did not fit in, so that number is left to the next page.
-fn border(page: &[Link], after: u64) -> Option<u64> {
-    if page.len() < AT_ONCE as usize {
-        return None;
-    }
-    let last = page.last()?.sequence;
-    let before = last.saturating_sub(1);
-    Some(if before > after { before } else { last })
 }
 
 async fn read_chain(
