@@ -10,8 +10,8 @@ use dbvc::database::sql_server::{
 use dbvc::database::{Access, Connection, Database};
 use dbvc::schema::{
     Change, ChangeKind, Check, Column, ForeignKey, Generated, Index, KeyColumn, Module,
-    ModuleSettings, ObjectCounts, ObjectKind, PrimaryKey, ReferentialAction, Schema, Table,
-    Trigger, Unique, diff,
+    ModuleSettings, Namespace, ObjectCounts, ObjectKind, PrimaryKey, ReferentialAction, Schema,
+    Table, Trigger, Unique, UserType, diff,
 };
 
 use libtest_mimic::{Arguments, Completion, Trial};
@@ -34,6 +34,7 @@ const ORDERS_STAMP: &str =
 const SHOP: &[&str] = &[
     "CREATE SCHEMA sales",
     "CREATE TYPE sales.code FROM NVARCHAR(20) NOT NULL",
+    "CREATE TYPE sales.lines AS TABLE (number INT NOT NULL PRIMARY KEY, text NVARCHAR(50) NULL)",
     "CREATE TABLE dbo.customers (
         id INT IDENTITY(1, 1) NOT NULL CONSTRAINT customers_key PRIMARY KEY,
         code sales.code NOT NULL,
@@ -77,6 +78,7 @@ fn shop(engine: Engine) -> Schema {
         columns: vec![
             Column {
                 identity: true,
+                identity_range: Some("1, 1".into()),
                 ..column("id", "int")
             },
             column("code", "sales.code"),
@@ -167,7 +169,39 @@ fn shop(engine: Engine) -> Schema {
         text: text.into(),
         ..Module::default()
     };
+    let lines = Table {
+        name: "sales.lines".into(),
+        columns: vec![
+            column("number", "int"),
+            Column {
+                nullable: true,
+                ..column("text", "nvarchar(50)")
+            },
+        ],
+        primary_key: Some(PrimaryKey {
+            columns: vec![KeyColumn::ascending("number")],
+            kind: on_sql_server("CLUSTERED"),
+            ..PrimaryKey::default()
+        }),
+        ..Table::default()
+    };
     Schema {
+        schemas: vec![Namespace {
+            name: "sales".into(),
+            owner: None,
+        }],
+        types: vec![
+            UserType {
+                name: "sales.code".into(),
+                base: Some("nvarchar(20)".into()),
+                ..UserType::default()
+            },
+            UserType {
+                name: "sales.lines".into(),
+                table: Some(Box::new(lines)),
+                ..UserType::default()
+            },
+        ],
         tables: vec![customers, orders],
         views: vec![module("sales.big_orders", BIG_ORDERS)],
         procedures: vec![module("sales.count_orders", COUNT_ORDERS)],
@@ -299,6 +333,10 @@ fn main() {
         trial!(an_object_of_each_kind_is_found_with_all_its_properties, ALL),
         trial!(the_same_schema_has_the_same_hash_each_time, ALL),
         trial!(what_is_changed_by_hand_is_found_and_nothing_else, ALL),
+        trial!(
+            what_only_sql_servers_catalog_shows_is_found_when_changed_by_hand,
+            SQL_SERVER
+        ),
         trial!(what_is_switched_off_and_on_by_hand_is_found, SQL_SERVER),
         trial!(what_only_sql_server_has_is_found_as_well, SQL_SERVER),
     ];
@@ -324,7 +362,8 @@ mod t_sql {
                     functions: 2,
                     triggers: 1,
                     constraints: 5,
-                    containers: None,
+                    types: Some(2),
+                    ..ObjectCounts::default()
                 }
             );
             let columns = |table: &Table| -> Vec<String> {
@@ -574,10 +613,228 @@ mod t_sql {
             &[(Removed, ObjectKind::Function, "dbo.one")],
         ),
         step(
+            &[
+                "EXEC sp_addextendedproperty N'MS_Description', N'what one remembers', N'SCHEMA', N'dbo', N'TABLE', N'notes'",
+            ],
+            &[(
+                Added,
+                ObjectKind::ExtendedProperty,
+                "MS_Description of dbo.notes",
+            )],
+        ),
+        step(
+            &[
+                "EXEC sp_updateextendedproperty N'MS_Description', N'what one forgot', N'SCHEMA', N'dbo', N'TABLE', N'notes'",
+            ],
+            &[(
+                Changed,
+                ObjectKind::ExtendedProperty,
+                "MS_Description of dbo.notes",
+            )],
+        ),
+        step(
+            &[
+                "EXEC sp_dropextendedproperty N'MS_Description', N'SCHEMA', N'dbo', N'TABLE', N'notes'",
+            ],
+            &[(
+                Removed,
+                ObjectKind::ExtendedProperty,
+                "MS_Description of dbo.notes",
+            )],
+        ),
+        step(
             &["DROP TABLE dbo.notes"],
             &[(Removed, ObjectKind::Table, "dbo.notes")],
         ),
+        step(
+            &["CREATE SCHEMA web"],
+            &[(Added, ObjectKind::Schema, "web")],
+        ),
+        step(
+            &["DROP SCHEMA web"],
+            &[(Removed, ObjectKind::Schema, "web")],
+        ),
+        step(
+            &["CREATE TYPE dbo.percentage FROM DECIMAL(5, 2)"],
+            &[(Added, ObjectKind::Type, "dbo.percentage")],
+        ),
+        step(
+            &[
+                "DROP TYPE dbo.percentage",
+                "CREATE TYPE dbo.percentage FROM DECIMAL(6, 3)",
+            ],
+            &[(Changed, ObjectKind::Type, "dbo.percentage")],
+        ),
+        step(
+            &["DROP TYPE dbo.percentage"],
+            &[(Removed, ObjectKind::Type, "dbo.percentage")],
+        ),
+        step(
+            &[
+                "DROP TYPE sales.lines",
+                "CREATE TYPE sales.lines AS TABLE (number INT NOT NULL PRIMARY KEY, text NVARCHAR(60) NULL)",
+            ],
+            &[(Changed, ObjectKind::Type, "sales.lines")],
+        ),
+        step(
+            &[
+                "DROP TYPE sales.lines",
+                "CREATE TYPE sales.lines AS TABLE (number INT NOT NULL PRIMARY KEY, text NVARCHAR(50) NULL)",
+            ],
+            &[(Changed, ObjectKind::Type, "sales.lines")],
+        ),
     ];
+
+    /// Of what only SQL Server shows in its catalog.
+    const SQL_SERVER_STEPS: &[Step] = &[
+        step(
+            &["CREATE SEQUENCE dbo.numbers START WITH 5"],
+            &[(Added, ObjectKind::Sequence, "dbo.numbers")],
+        ),
+        // Where it stands is data.
+        step(&["DECLARE @n BIGINT = NEXT VALUE FOR dbo.numbers"], &[]),
+        step(
+            &["ALTER SEQUENCE dbo.numbers INCREMENT BY 3 NO CACHE"],
+            &[(Changed, ObjectKind::Sequence, "dbo.numbers")],
+        ),
+        step(
+            &["DROP SEQUENCE dbo.numbers"],
+            &[(Removed, ObjectKind::Sequence, "dbo.numbers")],
+        ),
+        step(
+            &["CREATE SYNONYM dbo.people FOR dbo.customers"],
+            &[(Added, ObjectKind::Synonym, "dbo.people")],
+        ),
+        step(
+            &[
+                "DROP SYNONYM dbo.people",
+                "CREATE SYNONYM dbo.people FOR sales.orders",
+            ],
+            &[(Changed, ObjectKind::Synonym, "dbo.people")],
+        ),
+        step(
+            &["DROP SYNONYM dbo.people"],
+            &[(Removed, ObjectKind::Synonym, "dbo.people")],
+        ),
+        step(
+            &["CREATE ROLE reader"],
+            &[(Added, ObjectKind::Role, "reader")],
+        ),
+        step(
+            &["ALTER AUTHORIZATION ON ROLE::reader TO guest"],
+            &[(Changed, ObjectKind::Role, "reader")],
+        ),
+        step(
+            &["ALTER ROLE db_datareader ADD MEMBER reader"],
+            &[(Added, ObjectKind::RoleMember, "db_datareader.reader")],
+        ),
+        step(
+            &["GRANT SELECT ON sales.orders TO reader"],
+            &[(
+                Added,
+                ObjectKind::Permission,
+                "SELECT to reader on sales.orders",
+            )],
+        ),
+        step(
+            &["DENY SELECT ON sales.orders TO reader"],
+            &[(
+                Changed,
+                ObjectKind::Permission,
+                "SELECT to reader on sales.orders",
+            )],
+        ),
+        step(
+            &["REVOKE SELECT ON sales.orders TO reader"],
+            &[(
+                Removed,
+                ObjectKind::Permission,
+                "SELECT to reader on sales.orders",
+            )],
+        ),
+        step(
+            &["GRANT EXECUTE ON SCHEMA::sales TO reader"],
+            &[(
+                Added,
+                ObjectKind::Permission,
+                "EXECUTE to reader on schema sales",
+            )],
+        ),
+        step(
+            &["REVOKE EXECUTE ON SCHEMA::sales TO reader"],
+            &[(
+                Removed,
+                ObjectKind::Permission,
+                "EXECUTE to reader on schema sales",
+            )],
+        ),
+        step(
+            &["ALTER ROLE db_datareader DROP MEMBER reader"],
+            &[(Removed, ObjectKind::RoleMember, "db_datareader.reader")],
+        ),
+        step(
+            &["DROP ROLE reader"],
+            &[(Removed, ObjectKind::Role, "reader")],
+        ),
+        step(
+            &["CREATE TRIGGER guard ON DATABASE FOR DROP_TABLE AS PRINT 'gone'"],
+            &[(Added, ObjectKind::Trigger, "guard")],
+        ),
+        step(
+            &["DISABLE TRIGGER guard ON DATABASE"],
+            &[(Changed, ObjectKind::Trigger, "guard")],
+        ),
+        step(
+            &["DROP TRIGGER guard ON DATABASE"],
+            &[(Removed, ObjectKind::Trigger, "guard")],
+        ),
+        step(
+            &[
+                "ALTER TABLE dbo.customers ALTER COLUMN note ADD MASKED WITH (FUNCTION = 'default()')",
+            ],
+            &[(Changed, ObjectKind::Table, "dbo.customers")],
+        ),
+        step(
+            &["ALTER TABLE dbo.customers ALTER COLUMN note DROP MASKED"],
+            &[(Changed, ObjectKind::Table, "dbo.customers")],
+        ),
+        step(
+            &["ALTER TABLE dbo.customers ADD extra INT SPARSE NULL"],
+            &[(Changed, ObjectKind::Table, "dbo.customers")],
+        ),
+        step(
+            &["ALTER TABLE dbo.customers DROP COLUMN extra"],
+            &[(Changed, ObjectKind::Table, "dbo.customers")],
+        ),
+        step(
+            &[
+                "ALTER TABLE sales.orders NOCHECK CONSTRAINT orders_number",
+                "ALTER TABLE sales.orders CHECK CONSTRAINT orders_number",
+            ],
+            &[(Changed, ObjectKind::Check, "sales.orders.orders_number")],
+        ),
+        step(
+            &["ALTER TABLE sales.orders WITH CHECK CHECK CONSTRAINT orders_number"],
+            &[(Changed, ObjectKind::Check, "sales.orders.orders_number")],
+        ),
+    ];
+
+    pub async fn what_only_sql_servers_catalog_shows_is_found_when_changed_by_hand() {
+        on_a_server(|mut scratch| async move {
+            scratch.by_hand(SHOP).await;
+            for step in SQL_SERVER_STEPS {
+                let changes = scratch.changes_after(step.by_hand).await;
+                assert_eq!(
+                    found(&changes),
+                    step.on_sql_server,
+                    "{:?}: {changes:#?}",
+                    step.by_hand
+                );
+            }
+            assert_eq!(diff(&shop(scratch.engine), &scratch.schema().await), []);
+        })
+        .await;
+    }
 
     pub async fn what_is_switched_off_and_on_by_hand_is_found() {
         on_a_server(|mut scratch| async move {
@@ -616,7 +873,7 @@ mod t_sql {
             }
             scratch
                 .by_hand(&[
-                    "ALTER TABLE sales.orders CHECK CONSTRAINT ALL",
+                    "ALTER TABLE sales.orders WITH CHECK CHECK CONSTRAINT ALL",
                     "ENABLE TRIGGER sales.orders_stamp ON sales.orders",
                     "ALTER INDEX ALL ON sales.orders REBUILD",
                     "ALTER INDEX ALL ON dbo.customers REBUILD",

@@ -2,7 +2,7 @@
 //!
 //! Every object is a change of its own, also the keys and indexes of a table that was added or removed: so a list can
 //! be filtered by kind, and an object is always reported in the same way, whatever became of its table.
-//! A renamed object is one removed and one added. Two things are not compared: the order of columns, which no tool can
+//! A renamed object is one removed and one added, and `renames` says which may belong together. Two things are not compared: the order of columns, which no tool can
 //! keep equal (see [`normalise`]), and what was merely written in another way.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::facts::{self, Aspects, Key, Shown};
 use super::model::{ObjectKind, Schema};
 use super::normalise;
+
+mod renames;
 
 /// One object that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +25,10 @@ pub struct Change {
     pub name: String,
     /// What differs in it; of an added or removed object, all there is to say of it.
     pub details: Vec<Detail>,
+    /// Of an added object the removed one that it may have been before, of a removed one what it may have become: the only
+    /// other one that is the same but for the name. A suggestion; nothing is ever taken for a rename.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub possible_rename: Option<String>,
 }
 
 /// What became of an object between the two schemas.
@@ -42,23 +48,33 @@ pub struct Detail {
     pub property: String,
     pub from: Option<String>,
     pub to: Option<String>,
+    /// Of a column that came or went, the name of the only other one that is the same but for the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub possible_rename: Option<String>,
 }
 
-/// What became of each object on the way from one schema to the other; empty exactly when their hashes are equal.
+/// What became of each object on the way from one schema to the other, as far as both know of it; empty when their hashes
+/// are equal.
 ///
 /// Sorted by kind (tables first, then what belongs to them, then modules) and name.
 pub fn diff(from: &Schema, to: &Schema) -> Vec<Change> {
+    let unknown = from.unknown().or(to.unknown());
     let mut objects: BTreeMap<Key, (Same, Same)> = BTreeMap::new();
-    for (key, same) in facts::objects(from) {
+    for (key, same) in facts::objects(from, &unknown) {
         objects.entry(key).or_default().0 = same;
     }
-    for (key, same) in facts::objects(to) {
+    for (key, same) in facts::objects(to, &unknown) {
         objects.entry(key).or_default().1 = same;
     }
-    objects
-        .into_iter()
-        .flat_map(|(key, (from, to))| changes_of(key.kind, from, to))
-        .collect()
+    let mut changes = Vec::new();
+    let mut lone = renames::Lone::default();
+    for (key, (from, to)) in objects {
+        changes_of(&key, from, to, &mut changes, &mut lone);
+    }
+    for (one, name) in lone.pairs() {
+        changes[one].possible_rename = Some(name);
+    }
+    changes
 }
 
 /// The objects that share a key.
@@ -66,17 +82,29 @@ type Same = BTreeMap<Aspects, Shown>;
 
 /// Of the objects that share a key (rarely more than one on either side), those that have no equal on the other side:
 /// paired off in order as changed, what is left over as removed or added.
-fn changes_of(kind: ObjectKind, mut from: Same, mut to: Same) -> Vec<Change> {
+fn changes_of(
+    key: &Key,
+    mut from: Same,
+    mut to: Same,
+    changes: &mut Vec<Change>,
+    lone: &mut renames::Lone,
+) {
     from.retain(|aspects, _| to.remove(aspects).is_none());
     let (mut from, mut to) = (from.into_iter(), to.into_iter());
-    let mut changes = Vec::new();
     loop {
-        match (from.next(), to.next()) {
-            (Some(before), Some(after)) => changes.push(changed(kind, &before, &after)),
-            (Some((_, gone)), None) => changes.push(removed(kind, &gone)),
-            (None, Some((_, new))) => changes.push(added(kind, &new)),
-            (None, None) => return changes,
-        }
+        let change = match (from.next(), to.next()) {
+            (Some(before), Some(after)) => changed(key.kind, &before, &after),
+            (Some((aspects, gone)), None) => {
+                lone.went(key, aspects, &gone.name, changes.len());
+                removed(key.kind, &gone)
+            }
+            (None, Some((aspects, new))) => {
+                lone.came(key, aspects, &new.name, changes.len());
+                added(key.kind, &new)
+            }
+            (None, None) => return,
+        };
+        changes.push(change);
     }
 }
 
@@ -85,12 +113,14 @@ fn added(kind: ObjectKind, new: &Shown) -> Change {
         property,
         from: None,
         to: Some(text),
+        possible_rename: None,
     });
     Change {
         change: ChangeKind::Added,
         kind,
         name: new.name.clone(),
         details: details.collect(),
+        possible_rename: None,
     }
 }
 
@@ -99,12 +129,14 @@ fn removed(kind: ObjectKind, gone: &Shown) -> Change {
         property,
         from: Some(text),
         to: None,
+        possible_rename: None,
     });
     Change {
         change: ChangeKind::Removed,
         kind,
         name: gone.name.clone(),
         details: details.collect(),
+        possible_rename: None,
     }
 }
 
@@ -126,6 +158,8 @@ fn changed(kind: ObjectKind, before: &(Aspects, Shown), after: &(Aspects, Shown)
     let (before, after) = (Side::of(before), Side::of(after));
     let mut details = differing(before.own(), after.own(), str::to_owned);
     let definitions_before: BTreeMap<&str, &str> = before.definitions().collect();
+    let renamed = renames::of_columns(&before.compared.columns, &after.compared.columns);
+    let possible_rename = |name: &str| renamed.get(name).map(|other| (*other).to_owned());
     for (name, definition) in after.definitions() {
         match (before.column(name), after.column(name)) {
             (Some(old), Some(new)) => {
@@ -137,6 +171,7 @@ fn changed(kind: ObjectKind, before: &(Aspects, Shown), after: &(Aspects, Shown)
                 property: column_property(name),
                 from: None,
                 to: Some(definition.to_owned()),
+                possible_rename: possible_rename(name),
             }),
         }
     }
@@ -146,6 +181,7 @@ fn changed(kind: ObjectKind, before: &(Aspects, Shown), after: &(Aspects, Shown)
                 property: column_property(name),
                 from: Some(definition.to_owned()),
                 to: None,
+                possible_rename: possible_rename(name),
             });
         }
     }
@@ -154,6 +190,7 @@ fn changed(kind: ObjectKind, before: &(Aspects, Shown), after: &(Aspects, Shown)
         kind,
         name: after.shown.name.clone(),
         details,
+        possible_rename: None,
     }
 }
 
@@ -200,6 +237,7 @@ fn differing(before: Both, after: Both, property: impl Fn(&str) -> String) -> Ve
         property: property(aspect),
         from: before.1.get(aspect).cloned(),
         to: after.1.get(aspect).cloned(),
+        possible_rename: None,
     };
     aspects
         .into_iter()
@@ -249,6 +287,7 @@ mod tests {
             property: property.into(),
             from: from.map(str::to_owned),
             to: to.map(str::to_owned),
+            possible_rename: None,
         }
     }
 
@@ -302,8 +341,58 @@ mod tests {
                     detail("column e", None, Some("INT NULL DEFAULT 0")),
                     detail("column b", Some("INT NULL"), None),
                 ],
+                possible_rename: None,
             }]
         );
+    }
+
+    #[test]
+    fn what_an_older_snapshot_could_not_know_is_no_difference() {
+        let now = Schema {
+            sequences: vec![Sequence {
+                name: "dbo.numbers".into(),
+                ..Sequence::default()
+            }],
+            permissions: vec![Permission {
+                on: Securable::Object("t".into()),
+                permission: "SELECT".into(),
+                grantee: "reader".into(),
+                state: PermissionState::Grant,
+            }],
+            ..schema(vec![Table {
+                checks: vec![Check {
+                    name: Some("c".into()),
+                    untrusted: true,
+                    ..Check::default()
+                }],
+                ..table(
+                    "t",
+                    vec![Column {
+                        identity: true,
+                        identity_range: Some("1, 1".into()),
+                        mask: Some("default()".into()),
+                        ..column("id", "int")
+                    }],
+                )
+            }])
+        };
+        let then: Schema = serde_json::from_value(serde_json::json!({
+            "formatVersion": 1,
+            "tables": [{
+                "name": "t",
+                "columns": [{"name": "id", "type": "int", "nullable": true, "identity": true}],
+                "checks": [{"name": "c", "expression": ""}]
+            }]
+        }))
+        .unwrap();
+        assert_eq!(diff(&then, &now), vec![]);
+        assert_eq!(diff(&now, &then), vec![]);
+        // What it did know is still compared.
+        let mut other = then.clone();
+        other.tables[0].columns[0].nullable = false;
+        assert_eq!(diff(&other, &now).len(), 1);
+        // And it is the format that makes the difference.
+        assert_eq!(diff(&Schema::default(), &now).len(), 4);
     }
 
     #[test]
@@ -339,6 +428,7 @@ mod tests {
                 kind: ObjectKind::PrimaryKey,
                 name: "t(b, a)".into(),
                 details: vec![detail("columns", Some("a, b"), Some("b, a"))],
+                possible_rename: None,
             }]
         );
     }
@@ -736,6 +826,7 @@ mod tests {
             kind: ObjectKind::ForeignKey,
             name: "t(b)".into(),
             details: vec![detail("columns", None, Some("b"))],
+            possible_rename: None,
         };
         assert_eq!(
             serde_json::to_value(&change).unwrap(),

@@ -10,25 +10,28 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use super::container::Container;
 use super::model::{
-    Check, Column, ForeignKey, Index, KeyColumn, KeyTerm, Module, ModuleSettings, ObjectKind,
-    PrimaryKey, Schema, Table, Trigger, Unique,
+    KeyColumn, KeyTerm, ModuleSettings, ObjectKind, Part as Known, Schema, Unknown,
 };
 use super::normalise;
+
+mod containers;
+mod modules;
+mod standing;
+mod tables;
 
 /// What finds an object again in another schema. Not always unique: SQLite lets two constraints share a name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub(super) struct Key {
     pub(super) kind: ObjectKind,
     /// The object itself, or the table to which it belongs.
-    owner: String,
-    part: Part,
+    pub(super) owner: String,
+    pub(super) part: Part,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Part {
+pub(super) enum Part {
     /// The owner itself, or the one thing of this kind that it can have.
     Only,
     Named(String),
@@ -59,10 +62,11 @@ pub(super) type Objects = BTreeMap<Key, BTreeMap<Aspects, Shown>>;
 impl Schema {
     /// `sha256:…` over the canonical JSON (RFC 8785) of the normalised facts.
     ///
-    /// Two schemas have the same hash exactly when [`diff`](super::diff::diff) finds nothing between them. A hash kept
-    /// from another version of dbvc can differ where a rule was added since; to compare over versions, compare schemas.
+    /// Two schemas of which the same is known have the same hash exactly when [`diff`](super::diff::diff) finds nothing
+    /// between them. Where one knows more, or another version of dbvc made the hash, hashes can differ for that alone; so
+    /// only equal hashes prove something, and what differs is for the diff to say.
     pub fn hash(&self) -> String {
-        let objects = objects(self);
+        let objects = objects(self, &self.unknown());
         let compared: Vec<(&Key, &Aspects)> = objects
             .iter()
             .flat_map(|(key, same)| same.keys().map(move |aspects| (key, aspects)))
@@ -75,11 +79,17 @@ impl Schema {
     }
 }
 
-/// Everything in the schema that can come, go or change.
-pub(super) fn objects(schema: &Schema) -> Objects {
-    let mut objects = Objects::new();
+/// Everything in the schema that can come, go or change, without what is `unknown`.
+pub(super) fn objects(schema: &Schema, unknown: &Unknown) -> Objects {
+    let mut facts = Facts {
+        objects: Objects::new(),
+        unknown,
+    };
+    facts.add_all(Known::Schemas, &schema.schemas, standing::add_namespace);
+    facts.add_all(Known::Types, &schema.types, standing::add_type);
+    facts.add_all(Known::Sequences, &schema.sequences, standing::add_sequence);
     for table in &schema.tables {
-        add_table(&mut objects, table);
+        tables::add_table(&mut facts, table);
     }
     let modules = [
         (ObjectKind::View, &schema.views),
@@ -88,16 +98,53 @@ pub(super) fn objects(schema: &Schema) -> Objects {
     ];
     for (kind, modules) in modules {
         for module in modules {
-            add_module(&mut objects, kind, module);
+            modules::add_module(&mut facts, kind, module);
         }
     }
     for trigger in &schema.triggers {
-        add_trigger(&mut objects, trigger);
+        modules::add_trigger(&mut facts, trigger);
     }
+    facts.add_all(Known::Synonyms, &schema.synonyms, standing::add_synonym);
+    facts.add_all(Known::Roles, &schema.roles, standing::add_role);
+    facts.add_all(
+        Known::Permissions,
+        &schema.permissions,
+        standing::add_permission,
+    );
+    facts.add_all(
+        Known::ExtendedProperties,
+        &schema.extended_properties,
+        standing::add_extended_property,
+    );
+    facts.add_all(
+        Known::OtherObjects,
+        &schema.other_objects,
+        standing::add_other,
+    );
     for container in &schema.containers {
-        add_container(&mut objects, container);
+        containers::add_container(&mut facts, container);
     }
-    objects
+    facts.objects
+}
+
+/// The facts as far as they have been taken.
+struct Facts<'a> {
+    objects: Objects,
+    unknown: &'a Unknown,
+}
+
+impl Facts<'_> {
+    fn knows(&self, part: Known) -> bool {
+        self.unknown.knows(part)
+    }
+
+    fn add_all<T>(&mut self, part: Known, all: &[T], add: fn(&mut Self, &T)) {
+        if self.knows(part) {
+            for one in all {
+                add(self, one);
+            }
+        }
+    }
 }
 
 /// An object on the way into the map.
@@ -137,6 +184,13 @@ impl Object {
                 ..Shown::default()
             },
         }
+    }
+
+    /// Something that is said of an object rather than part of it: `SELECT to reader on dbo.orders`.
+    fn noted(kind: ObjectKind, owner: &str, what: &str, preposition: &str) -> Self {
+        let mut object = Self::named(kind, owner, what);
+        object.shown.name = format!("{what} {preposition} {owner}");
+        object
     }
 
     /// A constraint that is known by its name or, without one, by what it is `over`.
@@ -180,8 +234,9 @@ impl Object {
             .with_flag("quoted identifier off", settings.quoted_identifier_off)
     }
 
-    fn add_to(self, objects: &mut Objects) {
-        objects
+    fn add_to(self, facts: &mut Facts<'_>) {
+        facts
+            .objects
             .entry(self.key)
             .or_default()
             .entry(self.compared)
@@ -209,6 +264,23 @@ impl Value {
             compared: rule(text),
             shown: text.to_owned(),
         }
+    }
+
+    /// Several values whose order means nothing; none is no value.
+    fn set(values: impl Iterator<Item = Self>) -> Option<Self> {
+        let (mut compared, shown): (Vec<String>, Vec<String>) =
+            values.map(|value| (value.compared, value.shown)).unzip();
+        compared.sort();
+        (!compared.is_empty()).then(|| Self {
+            compared: compared.join("\n"),
+            shown: shown.join("\n"),
+        })
+    }
+
+    fn followed_by(mut self, words: &str) -> Self {
+        self.compared += words;
+        self.shown += words;
+        self
     }
 
     fn names(names: &[String]) -> Self {
@@ -258,276 +330,10 @@ fn list(names: &[String]) -> String {
     names.join(", ")
 }
 
-/// A container was read in one spelling and order, so that what is shown is what is compared.
-fn add_container(objects: &mut Objects, container: &Container) {
-    let paths = |paths: &[String]| (!paths.is_empty()).then(|| Value::plain(paths.join(", ")));
-    let sets = |sets: &[Vec<String>]| {
-        let sets: Vec<String> = sets
-            .iter()
-            .map(|set| format!("({})", set.join(", ")))
-            .collect();
-        paths(&sets)
-    };
-    let settings = |settings: &BTreeMap<String, String>| {
-        let settings: Vec<String> = settings
-            .iter()
-            .map(|(name, value)| format!("{name}: {value}"))
-            .collect();
-        (!settings.is_empty()).then(|| Value::plain(settings.join("\n")))
-    };
-    let ttl = container.default_ttl.map(|seconds| match seconds {
-        -1 => Value::plain("on, without a default"),
-        seconds => Value::plain(format!("{seconds} seconds")),
-    });
-    let indexing = &container.indexing;
-    Object::standing_alone(ObjectKind::Container, &container.name)
-        .with_some("partition key", paths(&container.partition_key))
-        .with_some("unique keys", sets(&container.unique_keys))
-        .with("indexing mode", Value::plain(indexing.mode.as_str()))
-        .with_some("included paths", paths(&indexing.included_paths))
-        .with_some("excluded paths", paths(&indexing.excluded_paths))
-        .with_some("composite indexes", sets(&indexing.composite_indexes))
-        .with_some("other indexes", settings(&indexing.other))
-        .with_some("default ttl", ttl)
-        .with_some(
-            "throughput",
-            container
-                .throughput
-                .map(|throughput| Value::plain(throughput.to_string())),
-        )
-        .with_some("other settings", settings(&container.other))
-        .add_to(objects);
-}
-
-fn add_table(objects: &mut Objects, table: &Table) {
-    let mut object = Object::standing_alone(ObjectKind::Table, &table.name)
-        .with_flag("without rowid", table.options.without_rowid)
-        .with_flag("strict", table.options.strict)
-        .with_some(
-            "module",
-            table
-                .options
-                .virtual_module
-                .as_deref()
-                .map(|module| Value::by(normalise::module_text, module)),
-        );
-    for column in &table.columns {
-        let (compared, shown) = column_aspects(column);
-        object
-            .compared
-            .columns
-            .insert(column.name.clone(), compared);
-        object
-            .shown
-            .aspects
-            .columns
-            .insert(column.name.clone(), shown);
-        object
-            .shown
-            .columns
-            .push((column.name.clone(), definition(column)));
-    }
-    object.add_to(objects);
-
-    if let Some(key) = &table.primary_key {
-        add_primary_key(objects, &table.name, key);
-    }
-    for unique in &table.unique {
-        add_unique(objects, &table.name, unique);
-    }
-    for key in &table.foreign_keys {
-        add_foreign_key(objects, &table.name, key);
-    }
-    for check in &table.checks {
-        add_check(objects, &table.name, check);
-    }
-    for index in &table.indexes {
-        add_index(objects, &table.name, index);
-    }
-}
-
-type ColumnAspects = BTreeMap<&'static str, String>;
-
-/// What is compared of a column, and what is shown of it.
-fn column_aspects(column: &Column) -> (ColumnAspects, ColumnAspects) {
-    let yes = |flag: bool| flag.then(|| Value::plain("yes"));
-    let aspects = [
-        (
-            "type",
-            Some(Value::by(normalise::type_name, &column.data_type))
-                .filter(|value| !value.compared.is_empty()),
-        ),
-        (
-            "nullable",
-            Some(Value::plain(if column.nullable { "yes" } else { "no" })),
-        ),
-        (
-            "default",
-            column
-                .default
-                .as_deref()
-                .map(|text| Value::by(normalise::expression, text)),
-        ),
-        (
-            "collation",
-            column
-                .collation
-                .as_deref()
-                .map(|name| Value::by(normalise::collation, name)),
-        ),
-        ("identity", yes(column.identity)),
-        (
-            "generated",
-            column
-                .generated
-                .as_ref()
-                .map(|generated| Value::by(normalise::expression, &generated.expression)),
-        ),
-        (
-            "stored",
-            yes(column
-                .generated
-                .as_ref()
-                .is_some_and(|generated| generated.stored)),
-        ),
-        ("hidden", yes(column.hidden)),
-    ];
-    let present = aspects
-        .into_iter()
-        .filter_map(|(name, value)| value.map(|value| (name, value)));
-    present
-        .map(|(name, value)| ((name, value.compared), (name, value.shown)))
-        .unzip()
-}
-
-/// The whole column on one line, as one would write it.
-fn definition(column: &Column) -> String {
-    let mut words = Vec::new();
-    if !column.data_type.is_empty() {
-        words.push(column.data_type.clone());
-    }
-    if column.identity {
-        words.push("IDENTITY".to_owned());
-    }
-    if let Some(generated) = &column.generated {
-        let kept = if generated.stored {
-            "STORED"
-        } else {
-            "VIRTUAL"
-        };
-        words.push(format!("AS ({}) {kept}", generated.expression));
-    }
-    if let Some(collation) = &column.collation {
-        words.push(format!("COLLATE {collation}"));
-    }
-    words.push(if column.nullable { "NULL" } else { "NOT NULL" }.to_owned());
-    if let Some(default) = &column.default {
-        words.push(format!("DEFAULT {default}"));
-    }
-    if column.hidden {
-        words.push("HIDDEN".to_owned());
-    }
-    words.join(" ")
-}
-
-fn add_primary_key(objects: &mut Objects, table: &str, key: &PrimaryKey) {
-    let columns = Value::key_columns(&key.columns);
-    let name = normalise::given_name(key.name.as_deref());
-    let mut object = Object::constraint(ObjectKind::PrimaryKey, table, name, &columns)
-        .with("columns", columns)
-        .with_some("kind", key.kind.as_deref().map(Value::plain))
-        .with_flag("disabled", key.disabled)
-        .with_some("name", name.map(Value::plain));
-    // A table has at most one, so another name or other columns are a change of it and not another key.
-    object.key.part = Part::Only;
-    object.add_to(objects);
-}
-
-fn add_unique(objects: &mut Objects, table: &str, unique: &Unique) {
-    let columns = Value::key_columns(&unique.columns);
-    Object::constraint(ObjectKind::Unique, table, unique.name.as_deref(), &columns)
-        .with("columns", columns)
-        .with_some("kind", unique.kind.as_deref().map(Value::plain))
-        .with_flag("disabled", unique.disabled)
-        .add_to(objects);
-}
-
-fn add_foreign_key(objects: &mut Objects, table: &str, key: &ForeignKey) {
-    let columns = Value::names(&key.columns);
-    let target = if key.referenced_columns.is_empty() {
-        key.referenced_table.clone()
-    } else {
-        format!(
-            "{}({})",
-            key.referenced_table,
-            Value::names(&key.referenced_columns).shown
-        )
-    };
-    Object::constraint(ObjectKind::ForeignKey, table, key.name.as_deref(), &columns)
-        .with("columns", columns)
-        .with("references", Value::plain(target))
-        .with("on update", Value::plain(key.on_update.as_sql()))
-        .with("on delete", Value::plain(key.on_delete.as_sql()))
-        .with_flag("deferred", key.deferred)
-        .with_flag("disabled", key.disabled)
-        .add_to(objects);
-}
-
-fn add_check(objects: &mut Objects, table: &str, check: &Check) {
-    let expression = Value::by(normalise::expression, &check.expression);
-    Object::constraint(ObjectKind::Check, table, check.name.as_deref(), &expression)
-        .with("expression", expression)
-        .with_flag("disabled", check.disabled)
-        .add_to(objects);
-}
-
-fn add_index(objects: &mut Objects, table: &str, index: &Index) {
-    Object::named(ObjectKind::Index, table, &index.name)
-        .with("columns", Value::key_columns(&index.columns))
-        .with_some(
-            "included",
-            Some(Value::unordered_names(&index.included)).filter(|_| !index.included.is_empty()),
-        )
-        .with_some("kind", index.kind.as_deref().map(Value::plain))
-        .with_flag("unique", index.unique)
-        .with_some(
-            "filter",
-            index
-                .filter
-                .as_deref()
-                .map(|text| Value::by(normalise::expression, text)),
-        )
-        .with_flag("disabled", index.disabled)
-        .add_to(objects);
-}
-
-fn add_module(objects: &mut Objects, kind: ObjectKind, module: &Module) {
-    Object::standing_alone(kind, &module.name)
-        .with(
-            "definition",
-            Value::by(normalise::module_text, &module.text),
-        )
-        .with_settings(&module.settings)
-        .add_to(objects);
-    for index in &module.indexes {
-        add_index(objects, &module.name, index);
-    }
-}
-
-fn add_trigger(objects: &mut Objects, trigger: &Trigger) {
-    Object::named(ObjectKind::Trigger, &trigger.table, &trigger.name)
-        .with(
-            "definition",
-            Value::by(normalise::module_text, &trigger.text),
-        )
-        .with_settings(&trigger.settings)
-        .with_flag("disabled", trigger.disabled)
-        .add_to(objects);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schema::model::{Column, Module, PrimaryKey, Table};
 
     /// Stored snapshots carry their hash, so a rule that changes it for an ordinary schema must be meant.
     #[test]
@@ -556,14 +362,15 @@ mod tests {
 
     #[test]
     fn the_hash_is_over_the_canonical_json_of_the_facts() {
-        let objects = objects(&Schema {
+        let schema = Schema {
             views: vec![Module {
                 name: "v".into(),
                 text: "CREATE VIEW  v AS SELECT 1;".into(),
                 ..Module::default()
             }],
             ..Schema::default()
-        });
+        };
+        let objects = objects(&schema, &schema.unknown());
         let compared: Vec<_> = objects
             .iter()
             .flat_map(|(key, same)| same.keys().map(move |aspects| (key, aspects)))

@@ -15,8 +15,9 @@ pub mod report;
 pub use container::{Container, ContainerThroughput, IndexingPolicy};
 pub use diff::{Change, ChangeKind, Detail, diff};
 pub use model::{
-    Check, Column, ForeignKey, FormatVersion, Generated, Index, KeyColumn, KeyTerm, Module,
-    ModuleSettings, ObjectCounts, ObjectKind, PrimaryKey, ReferentialAction, Schema, Table,
-    TableOptions, Trigger, Unique,
+    Check, Column, ExtendedProperty, ForeignKey, FormatVersion, Generated, Index, KeyColumn,
+    KeyTerm, Module, ModuleSettings, Namespace, NotRead, ObjectCounts, ObjectKind, OtherObject,
+    Part, Permission, PermissionState, PrimaryKey, ReferentialAction, Role, Schema, Securable,
+    Sequence, SequenceCache, Synonym, Table, TableOptions, Trigger, Unique, Unknown, UserType,
 };
 pub use report::Report;

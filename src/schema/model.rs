@@ -4,9 +4,17 @@
 //! business of [`normalise`](super::normalise). A fact that is absent is left out of the JSON, and a reader takes a
 //! missing field as absent: so fields can be added for other engines without a new format.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::container::Container;
+
+mod access;
+mod coverage;
+mod standing;
+
+pub use access::{ExtendedProperty, Permission, PermissionState, Role, Securable};
+pub use coverage::{FormatVersion, NotRead, Part, Unknown};
+pub use standing::{Namespace, OtherObject, Sequence, SequenceCache, Synonym, UserType};
 
 /// The schema of one database at one moment.
 ///
@@ -16,6 +24,15 @@ use super::container::Container;
 pub struct Schema {
     /// First in the JSON, so that a newer format is recognised before anything of it is misread.
     pub format_version: FormatVersion,
+    /// What the server did not tell, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_read: Vec<NotRead>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub schemas: Vec<Namespace>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub types: Vec<UserType>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sequences: Vec<Sequence>,
     #[serde(default)]
     pub tables: Vec<Table>,
     #[serde(default)]
@@ -26,40 +43,19 @@ pub struct Schema {
     pub functions: Vec<Module>,
     #[serde(default)]
     pub triggers: Vec<Trigger>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub synonyms: Vec<Synonym>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub roles: Vec<Role>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub permissions: Vec<Permission>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extended_properties: Vec<ExtendedProperty>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_objects: Vec<OtherObject>,
     /// On Cosmos DB, which has nothing of the above.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub containers: Vec<Container>,
-}
-
-/// The format in which this dbvc writes schemas; it reads this one and those before it.
-///
-/// The type has one value, so a schema in memory cannot claim another format.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct FormatVersion;
-
-impl FormatVersion {
-    /// The number in `formatVersion`. It grows only when an older dbvc would misread what is written.
-    pub const CURRENT: u32 = 1;
-}
-
-impl Serialize for FormatVersion {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u32(Self::CURRENT)
-    }
-}
-
-impl<'de> Deserialize<'de> for FormatVersion {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let found = u32::deserialize(deserializer)?;
-        match found {
-            1..=Self::CURRENT => Ok(Self),
-            0 => Err(serde::de::Error::custom("schema format 0 does not exist")),
-            _ => Err(serde::de::Error::custom(format!(
-                "the schema was written in format {found} by a newer dbvc, this one reads up to {}: update dbvc",
-                Self::CURRENT
-            ))),
-        }
-    }
 }
 
 /// A table with everything that belongs to it except triggers, which can also stand on views.
@@ -95,6 +91,12 @@ pub struct TableOptions {
     /// Of a virtual table: its module with the arguments, `fts5(title, body)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub virtual_module: Option<String>,
+    /// Every change is kept: the table that holds the former rows, or empty when it has no name that may be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history_table: Option<String>,
+    /// In memory: `SCHEMA_AND_DATA`, or `SCHEMA_ONLY` when its rows do not outlive the server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_optimized: Option<String>,
 }
 
 impl TableOptions {
@@ -122,6 +124,21 @@ pub struct Column {
     /// `AUTOINCREMENT` on SQLite, `IDENTITY` on SQL Server.
     #[serde(default, skip_serializing_if = "is_false")]
     pub identity: bool,
+    /// `1, 1`: where it begins and how far it goes on each time. On SQL Server only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity_range: Option<String>,
+    /// The function that hides its values from those who may not see them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mask: Option<String>,
+    /// Takes no room where it is NULL.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sparse: bool,
+    /// `ROWGUIDCOL`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub row_guid: bool,
+    /// `AS_ROW_START`, `AS_ROW_END` and the like: the system writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generated_always: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated: Option<Generated>,
     /// Left out of `SELECT *`: of a virtual table the columns that only its module uses.
@@ -224,6 +241,9 @@ pub struct ForeignKey {
     /// Switched off: rows are not held against it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub disabled: bool,
+    /// Switched on, but rows that were there before were not looked at.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub untrusted: bool,
 }
 
 /// What a foreign key does to its rows when the referenced row changes.
@@ -274,6 +294,9 @@ pub struct Check {
     /// Switched off: rows are not held against it.
     #[serde(default, skip_serializing_if = "is_false")]
     pub disabled: bool,
+    /// Switched on, but rows that were there before were not looked at.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub untrusted: bool,
 }
 
 /// An index that is not the means of a key or a unique constraint.
@@ -297,6 +320,9 @@ pub struct Index {
     /// Switched off: it has no entries until it is built again.
     #[serde(default, skip_serializing_if = "is_false")]
     pub disabled: bool,
+    /// A row that is already there is dropped with a warning (`IGNORE_DUP_KEY`).
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub ignores_duplicates: bool,
 }
 
 /// A view, procedure or function: a name and the text that made it, which is empty when it cannot be read.
@@ -319,7 +345,8 @@ pub struct Module {
 pub struct Trigger {
     /// Without the schema, which is that of the table.
     pub name: String,
-    /// The table or view on which it stands.
+    /// The table or view on which it stands; empty when that is the database.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub table: String,
     pub text: String,
     /// The settings with which SQL Server runs it.
@@ -346,6 +373,9 @@ pub struct ModuleSettings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ObjectKind {
+    Schema,
+    Type,
+    Sequence,
     Table,
     PrimaryKey,
     Unique,
@@ -356,6 +386,14 @@ pub enum ObjectKind {
     Trigger,
     Procedure,
     Function,
+    Synonym,
+    Role,
+    /// That somebody is in a role.
+    RoleMember,
+    Permission,
+    ExtendedProperty,
+    /// Of which dbvc knows no more than its name.
+    Other,
     Container,
 }
 
@@ -363,6 +401,9 @@ impl ObjectKind {
     /// The kind as the JSON spells it.
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Schema => "schema",
+            Self::Type => "type",
+            Self::Sequence => "sequence",
             Self::Table => "table",
             Self::PrimaryKey => "primary-key",
             Self::Unique => "unique",
@@ -373,6 +414,12 @@ impl ObjectKind {
             Self::Trigger => "trigger",
             Self::Procedure => "procedure",
             Self::Function => "function",
+            Self::Synonym => "synonym",
+            Self::Role => "role",
+            Self::RoleMember => "role-member",
+            Self::Permission => "permission",
+            Self::ExtendedProperty => "extended-property",
+            Self::Other => "other",
             Self::Container => "container",
         }
     }
@@ -394,6 +441,13 @@ pub struct ObjectCounts {
     /// Of a Cosmos DB database only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub containers: Option<usize>,
+    /// The following only where there are some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub types: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequences: Option<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synonyms: Option<usize>,
 }
 
 impl Schema {
@@ -407,6 +461,7 @@ impl Schema {
         };
         let of_tables = self.tables.iter().map(|table| table.indexes.len());
         let indexes = of_tables.chain(self.views.iter().map(|view| view.indexes.len()));
+        let if_any = |count: usize| (count > 0).then_some(count);
         ObjectCounts {
             tables: self.tables.len(),
             views: self.views.len(),
@@ -415,11 +470,19 @@ impl Schema {
             functions: self.functions.len(),
             triggers: self.triggers.len(),
             constraints: self.tables.iter().map(constraints_of).sum(),
-            containers: (!self.containers.is_empty()).then_some(self.containers.len()),
+            containers: if_any(self.containers.len()),
+            types: if_any(self.types.len()),
+            sequences: if_any(self.sequences.len()),
+            synonyms: if_any(self.synonyms.len()),
         }
     }
 
-    /// The schema without these tables and what belongs to them: keys, constraints, indexes, triggers.
+    /// What a comparison has to leave aside, because it is not known of this schema.
+    pub fn unknown(&self) -> Unknown {
+        Unknown::of(self.format_version, &self.not_read)
+    }
+
+    /// The schema without these tables and what belongs to them: keys, constraints, indexes, triggers, permissions, notes.
     ///
     /// Names are compared exactly, since the caller names tables that it made itself. On SQL Server they stand in `dbo`.
     pub fn without(&self, own: &[&str]) -> Schema {
@@ -427,6 +490,9 @@ impl Schema {
         let mut rest = self.clone();
         rest.tables.retain(|table| !is_own(&table.name));
         rest.triggers.retain(|trigger| !is_own(&trigger.table));
+        let is_of_own = |on: &Securable| on.object().is_some_and(is_own);
+        rest.permissions.retain(|granted| !is_of_own(&granted.on));
+        rest.extended_properties.retain(|note| !is_of_own(&note.on));
         rest
     }
 
@@ -443,6 +509,18 @@ impl Schema {
         for view in &mut self.views {
             view.indexes.sort();
         }
+        for role in &mut self.roles {
+            role.members.sort();
+        }
+        self.not_read.sort();
+        self.schemas.sort();
+        self.types.sort();
+        self.sequences.sort();
+        self.synonyms.sort();
+        self.roles.sort();
+        self.permissions.sort();
+        self.extended_properties.sort();
+        self.other_objects.sort();
         self.tables.sort();
         self.views.sort();
         self.procedures.sort();
@@ -585,7 +663,7 @@ mod tests {
     fn survives_a_trip_through_json() {
         let text = serde_json::to_string(&orders()).unwrap();
         assert!(
-            text.starts_with(r#"{"formatVersion":1,"tables":[{"name":"orders""#),
+            text.starts_with(r#"{"formatVersion":2,"tables":[{"name":"orders""#),
             "{text}"
         );
         assert!(
@@ -653,17 +731,17 @@ mod tests {
 
     #[test]
     fn reads_the_smallest_schema_and_fields_that_it_does_not_know() {
-        let read: Schema = serde_json::from_str(r#"{"formatVersion":1,"sequences":[]}"#).unwrap();
+        let read: Schema = serde_json::from_str(r#"{"formatVersion":2,"queues":[]}"#).unwrap();
         assert_eq!(read, Schema::default());
     }
 
     #[test]
     fn refuses_a_schema_of_a_newer_format_by_saying_so() {
-        let error = serde_json::from_str::<Schema>(r#"{"formatVersion":2,"tables":{}}"#)
+        let error = serde_json::from_str::<Schema>(r#"{"formatVersion":3,"tables":{}}"#)
             .unwrap_err()
             .to_string();
         assert!(
-            error.contains("written in format 2 by a newer dbvc"),
+            error.contains("written in format 3 by a newer dbvc"),
             "{error}"
         );
         assert!(error.contains("update dbvc"), "{error}");

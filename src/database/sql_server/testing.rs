@@ -238,6 +238,20 @@ async fn unwrap_handshake(client: TcpStream, tls: DuplexStream) {
     }
 }
 
+/// All packets of one message; only its last one says so.
+async fn read_message(line: &mut TcpStream) -> Option<()> {
+    const STATUS: usize = 1;
+    const END_OF_MESSAGE: u8 = 0x01;
+    loop {
+        let mut header = [0; PACKET_HEADER_SIZE];
+        line.peek(&mut header).await.ok()?;
+        read_packet(line).await?;
+        if header[STATUS] & END_OF_MESSAGE != 0 {
+            return Some(());
+        }
+    }
+}
+
 async fn read_packet(line: &mut (impl AsyncRead + Unpin)) -> Option<(PacketType, Vec<u8>)> {
     let mut header = [0; PACKET_HEADER_SIZE];
     line.read_exact(&mut header).await.ok()?;
@@ -405,9 +419,9 @@ pub async fn client_of(replies: &[Reply]) -> Client {
     Client::connect(config, line.compat_write()).await.unwrap()
 }
 
-/// Reads a request and says something.
+/// Reads a request, of one packet or more, and says something.
 async fn say(line: &mut TcpStream, content: &[u8]) {
-    if read_packet(line).await.is_some() {
+    if read_message(line).await.is_some() {
         let answer = packet(PacketType::TabularResult, content);
         line.write_all(&answer).await.unwrap();
     }

@@ -130,6 +130,7 @@ fn read_tables(connection: &Connection, texts: &Texts) -> Result<Readings, rusql
             without_rowid: row.get(2)?,
             strict: row.get(3)?,
             virtual_module,
+            ..TableOptions::default()
         };
         let checks = declared.checks.clone();
         let table = Table {
@@ -207,6 +208,7 @@ fn column(row: &Row, name: String, reading: &Reading) -> Result<Column, rusqlite
         }),
         hidden: hidden == OF_THE_MODULE,
         name,
+        ..Column::default()
     })
 }
 

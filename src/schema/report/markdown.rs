@@ -229,12 +229,14 @@ mod tests {
             property: format!("column c{number}"),
             from: None,
             to: Some("line\n".repeat(if number == 0 { 400 } else { 1 })),
+            possible_rename: None,
         };
         let change = |number: usize| Change {
             change: ChangeKind::Added,
             kind: ObjectKind::Table,
             name: format!("{}{number}", "long_name_".repeat(30)),
             details: (0..50).map(detail).collect(),
+            possible_rename: None,
         };
         let text = markdown(&Report {
             changes: (0..1_000).map(change).collect(),

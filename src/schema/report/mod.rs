@@ -124,12 +124,14 @@ mod tests {
             property: (*property).to_owned(),
             from: from.map(str::to_owned),
             to: to.map(str::to_owned),
+            possible_rename: None,
         };
         Change {
             change,
             kind,
             name: name.to_owned(),
             details: details.iter().map(detail).collect(),
+            possible_rename: None,
         }
     }
 

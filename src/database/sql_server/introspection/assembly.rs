@@ -3,13 +3,14 @@
 use std::collections::HashMap;
 
 use super::super::super::{ColumnError, Row};
-use super::super::session::ResultSet;
-use super::QUERIES;
 use super::data_type::{DataType, full_name};
+use super::queries::Answers;
 use crate::schema::{
-    Check, Column, ForeignKey, Generated, Index, KeyColumn, Module, ModuleSettings, PrimaryKey,
-    ReferentialAction, Schema, Table, Trigger, Unique,
+    Check, Column, ForeignKey, Generated, Index, KeyColumn, Module, ModuleSettings, OtherObject,
+    PrimaryKey, ReferentialAction, Schema, Table, Trigger, Unique,
 };
+
+mod parts;
 
 /// The kind of an index that the model does not mention.
 const USUAL_KIND: &str = "NONCLUSTERED";
@@ -17,10 +18,10 @@ const USUAL_KIND: &str = "NONCLUSTERED";
 /// Has all columns of its table, so that to name them says nothing.
 const WHOLE_TABLE: &str = "CLUSTERED COLUMNSTORE";
 
-/// The answers to [`QUERIES`] as a schema in canonical order.
+/// The answers as a schema in canonical order.
 ///
 /// What belongs to an object that the answers do not have, because it came or went between two queries, is left out.
-pub(super) fn assemble(answers: &[ResultSet; QUERIES.len()]) -> Result<Schema, ColumnError> {
+pub(super) fn assemble(answers: &Answers) -> Result<Schema, ColumnError> {
     let [
         database,
         objects,
@@ -30,18 +31,22 @@ pub(super) fn assemble(answers: &[ResultSet; QUERIES.len()]) -> Result<Schema, C
         members,
         foreign_keys,
         checks,
-    ] = answers;
+    ] = &answers.core;
     let collation = match database.first() {
         Some(row) => row.optional_text("collation_name")?,
         None => None,
     };
     let mut assembly = Assembly::default();
     assembly.name_objects(objects)?;
-    assembly.add_objects(objects, &by_ids(modules, ["object_id"])?)?;
+    let modules = by_ids(modules, ["object_id"])?;
+    assembly.add_objects(objects, &modules)?;
+    let parts = parts::Parts::of(answers);
+    assembly.add_types(&parts)?;
     assembly.add_columns(columns, collation)?;
     assembly.add_indexes(indexes, &by_ids(members, ["object_id", "index_id"])?)?;
     assembly.add_foreign_keys(foreign_keys)?;
     assembly.add_checks(checks)?;
+    assembly.add_parts(&parts, &modules)?;
     Ok(assembly.finish())
 }
 
@@ -71,6 +76,10 @@ fn ids<const N: usize>(row: &Row, columns: [&str; N]) -> Result<[i64; N], Column
 #[derive(Default)]
 struct Assembly {
     names: HashMap<i64, String>,
+    /// What belongs to no table.
+    rest: Schema,
+    /// The types that are tables, by the ids of those.
+    table_types: Vec<i64>,
     /// By the ids of table and column.
     column_names: HashMap<(i64, i64), String>,
     tables: HashMap<i64, Table>,
@@ -78,6 +87,10 @@ struct Assembly {
     procedures: Vec<Module>,
     functions: Vec<Module>,
     triggers: Vec<Trigger>,
+    /// By the ids of table and index.
+    index_names: HashMap<(i64, i64), String>,
+    schema_names: HashMap<i64, String>,
+    type_names: HashMap<i64, String>,
 }
 
 impl Assembly {
@@ -113,6 +126,8 @@ impl Assembly {
                     settings,
                     disabled: is(row, "is_disabled")?,
                 }),
+                // Known by their tables, or by queries of their own.
+                "PK" | "UQ" | "F" | "C" | "D" | "SO" | "SN" | "TT" | "IT" | "S" => {}
                 kind => {
                     let module = Module {
                         name,
@@ -123,8 +138,11 @@ impl Assembly {
                     match kind {
                         "V" => drop(self.views.insert(id, module)),
                         "P" | "PC" => self.procedures.push(module),
-                        // Of which there are several kinds.
-                        _ => self.functions.push(module),
+                        "FN" | "IF" | "TF" | "FS" | "FT" | "AF" => self.functions.push(module),
+                        _ => self.rest.other_objects.push(OtherObject {
+                            name: module.name,
+                            type_description: row.text("type_desc")?.to_owned(),
+                        }),
                     }
                 }
             }
@@ -152,9 +170,10 @@ impl Assembly {
     /// Puts each index where it belongs: it is one, of a table or a view, or the means of a key or unique constraint.
     fn add_indexes(&mut self, indexes: &[Row], members: &RowsById<2>) -> Result<(), ColumnError> {
         for row in indexes {
-            let id @ [owner, _] = ids(row, ["object_id", "index_id"])?;
+            let id @ [owner, number] = ids(row, ["object_id", "index_id"])?;
             let members = members.get(&id).map_or(&[] as &[_], Vec::as_slice);
             let index = self.index(row, owner, members)?;
+            self.index_names.insert((owner, number), index.name.clone());
             if let Some(table) = self.tables.get_mut(&owner) {
                 if is(row, "is_primary_key")? {
                     table.primary_key = Some(PrimaryKey {
@@ -188,6 +207,7 @@ impl Assembly {
             kind: (kind != USUAL_KIND).then(|| kind.to_owned()),
             filter: row.optional_text("filter_definition")?.map(str::to_owned),
             disabled: is(row, "is_disabled")?,
+            ignores_duplicates: is(row, "ignore_dup_key")?,
             ..Index::default()
         };
         for member in members {
@@ -227,6 +247,7 @@ impl Assembly {
             on_update: action(row, "update_referential_action_desc")?,
             on_delete: action(row, "delete_referential_action_desc")?,
             disabled: is(row, "is_disabled")?,
+            untrusted: is_untrusted(row)?,
             ..ForeignKey::default()
         };
         for pair in pairs {
@@ -244,6 +265,7 @@ impl Assembly {
                 name: given_name(row)?,
                 expression: text(row)?,
                 disabled: is(row, "is_disabled")?,
+                untrusted: is_untrusted(row)?,
             };
             if let Some(table) = self.tables.get_mut(&row.integer("parent_object_id")?) {
                 table.checks.push(check);
@@ -263,20 +285,22 @@ impl Assembly {
         name.cloned().unwrap_or_default()
     }
 
-    fn finish(self) -> Schema {
+    fn finish(mut self) -> Schema {
+        self.give_types_their_tables();
         let schema = Schema {
             tables: self.tables.into_values().collect(),
             views: self.views.into_values().collect(),
             procedures: self.procedures,
             functions: self.functions,
             triggers: self.triggers,
-            ..Schema::default()
+            ..self.rest
         };
         schema.sorted()
     }
 }
 
-fn column(row: &Row, database_collation: Option<&str>) -> Result<Column, ColumnError> {
+/// The type that a row describes by its name, size and the schema of a user's type.
+fn data_type(row: &Row) -> Result<String, ColumnError> {
     let data_type = DataType {
         name: row.optional_text("type_name")?.unwrap_or_default(),
         schema: match row.optional_text("type_schema")? {
@@ -287,10 +311,14 @@ fn column(row: &Row, database_collation: Option<&str>) -> Result<Column, ColumnE
         precision: row.integer("precision")?,
         scale: row.integer("scale")?,
     };
+    Ok(data_type.render())
+}
+
+fn column(row: &Row, database_collation: Option<&str>) -> Result<Column, ColumnError> {
     let collation = row.optional_text("collation_name")?;
     Ok(Column {
         name: row.text("name")?.to_owned(),
-        data_type: data_type.render(),
+        data_type: data_type(row)?,
         nullable: is(row, "is_nullable")?,
         default: row.optional_text("default_definition")?.map(str::to_owned),
         collation: collation
@@ -305,12 +333,23 @@ fn column(row: &Row, database_collation: Option<&str>) -> Result<Column, ColumnE
             None => None,
         },
         hidden: is(row, "is_hidden")?,
+        sparse: is(row, "is_sparse")?,
+        row_guid: is(row, "is_rowguidcol")?,
+        generated_always: row.optional_text("generated_always")?.map(str::to_owned),
+        // Told by queries of their own.
+        identity_range: None,
+        mask: None,
     })
 }
 
 /// Flags of the catalog may be NULL, which is no.
 fn is(row: &Row, column: &str) -> Result<bool, ColumnError> {
     Ok(row.optional_integer(column)?.is_some_and(|flag| flag != 0))
+}
+
+/// What is switched off is never trusted, so that nothing more is said by that.
+fn is_untrusted(row: &Row) -> Result<bool, ColumnError> {
+    Ok(is(row, "is_not_trusted")? && !is(row, "is_disabled")?)
 }
 
 /// A name that the server made up is none.

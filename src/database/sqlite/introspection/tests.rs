@@ -47,6 +47,7 @@ fn detail(property: &str, from: Option<&str>, to: Option<&str>) -> Detail {
         property: property.into(),
         from: from.map(str::to_owned),
         to: to.map(str::to_owned),
+        possible_rename: None,
     }
 }
 
@@ -208,7 +209,8 @@ fn reads_keys_and_constraints_with_their_names() {
         TableOptions {
             without_rowid: true,
             strict: true,
-            virtual_module: None
+            virtual_module: None,
+            ..TableOptions::default()
         }
     );
 }
@@ -550,16 +552,22 @@ fn a_column_added_or_renamed_is_a_change_of_its_table() {
     assert_eq!(
         changes[0].details,
         vec![
-            detail(
-                "column \"joined on\"",
-                None,
-                Some("TEXT NOT NULL DEFAULT datetime('now')")
-            ),
-            detail(
-                "column since",
-                Some("TEXT NOT NULL DEFAULT datetime('now')"),
-                None
-            ),
+            Detail {
+                possible_rename: Some("since".into()),
+                ..detail(
+                    "column \"joined on\"",
+                    None,
+                    Some("TEXT NOT NULL DEFAULT datetime('now')")
+                )
+            },
+            Detail {
+                possible_rename: Some("joined on".into()),
+                ..detail(
+                    "column since",
+                    Some("TEXT NOT NULL DEFAULT datetime('now')"),
+                    None
+                )
+            },
         ]
     );
 }

@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
+use super::super::super::session::ResultSet;
+use super::super::queries::PARTS;
 use super::*;
 use crate::database::Value;
-use crate::schema::{ObjectCounts, diff};
+use crate::schema::{
+    Namespace, NotRead, ObjectCounts, Part, Permission, PermissionState, Role, Securable, Sequence,
+    SequenceCache, Synonym, TableOptions, UserType, diff,
+};
 
 /// What the catalog answers, query by query.
 #[derive(Clone, Default)]
@@ -16,21 +21,32 @@ struct Catalog {
     members: ResultSet,
     foreign_keys: ResultSet,
     checks: ResultSet,
+    /// Of the parts, by view.
+    parts: Vec<(&'static str, ResultSet)>,
 }
 
 impl Catalog {
-    fn answers(&self) -> [ResultSet; QUERIES.len()] {
+    fn answers(&self) -> Answers {
         let database = row([("collation_name", "SQL_Latin1_General_CP1_CI_AS".into())]);
-        [
-            vec![database],
-            self.objects.clone(),
-            self.modules.clone(),
-            self.columns.clone(),
-            self.indexes.clone(),
-            self.members.clone(),
-            self.foreign_keys.clone(),
-            self.checks.clone(),
-        ]
+        let part = |view: &str| {
+            let found = self.parts.iter().find(|(of, _)| *of == view);
+            found.map(|(_, rows)| rows.clone()).unwrap_or_default()
+        };
+        let known = |view: &str| PARTS.iter().any(|part| part.view == view);
+        assert!(self.parts.iter().all(|(view, _)| known(view)));
+        Answers {
+            core: [
+                vec![database],
+                self.objects.clone(),
+                self.modules.clone(),
+                self.columns.clone(),
+                self.indexes.clone(),
+                self.members.clone(),
+                self.foreign_keys.clone(),
+                self.checks.clone(),
+            ],
+            parts: PARTS.each_ref().map(|query| part(query.view)),
+        }
     }
 
     fn schema(&self) -> Schema {
@@ -71,6 +87,7 @@ fn object(id: i64, kind: &str, name: &str, but: &[Named]) -> Row {
         ("schema_name", "dbo".into()),
         ("name", name.into()),
         ("kind", kind.into()),
+        ("type_desc", "A_KIND".into()),
         ("parent_object_id", 0_i64.into()),
         ("is_disabled", Value::Null),
     ];
@@ -102,6 +119,9 @@ fn column(table: i64, id: i64, name: &str, but: &[Named]) -> Row {
         ("is_nullable", false.into()),
         ("is_identity", false.into()),
         ("is_hidden", false.into()),
+        ("is_sparse", false.into()),
+        ("is_rowguidcol", false.into()),
+        ("generated_always", Value::Null),
         ("default_definition", Value::Null),
         ("computed_definition", Value::Null),
         ("is_persisted", Value::Null),
@@ -119,6 +139,7 @@ fn index(table: i64, id: i64, but: &[Named]) -> Row {
         ("is_primary_key", false.into()),
         ("is_unique_constraint", false.into()),
         ("is_disabled", false.into()),
+        ("ignore_dup_key", false.into()),
         ("filter_definition", Value::Null),
         ("is_system_named", Value::Null),
     ];
@@ -144,6 +165,7 @@ fn pair(key: i64, columns: (i64, i64), but: &[Named]) -> Row {
         ("name", format!("fk{key}").into()),
         ("is_system_named", false.into()),
         ("is_disabled", false.into()),
+        ("is_not_trusted", false.into()),
         ("referenced_object_id", CUSTOMERS.into()),
         ("delete_referential_action_desc", "NO_ACTION".into()),
         ("update_referential_action_desc", "NO_ACTION".into()),
@@ -159,6 +181,7 @@ fn check(table: i64, name: &str, text: &str, but: &[Named]) -> Row {
         ("name", name.into()),
         ("is_system_named", false.into()),
         ("is_disabled", false.into()),
+        ("is_not_trusted", false.into()),
         ("definition", text.into()),
     ];
     row_but(but, usual)
@@ -387,6 +410,7 @@ fn keys_and_indexes_come_to_their_places() {
             kind: None,
             filter: Some("([total]>(0))".into()),
             disabled: false,
+            ignores_duplicates: false,
         }]
     );
     assert_eq!(catalog.table("dbo.customers").indexes, []);
@@ -625,4 +649,436 @@ fn an_answer_without_a_column_is_refused_by_its_name() {
     catalog.checks = vec![row([("parent_object_id", ORDERS.into())])];
     let error = assemble(&catalog.answers()).unwrap_err().to_string();
     assert!(error.contains("is_system_named"), "{error}");
+}
+
+/// One name for the ids of everything that stands alone.
+const MAIN: i64 = 31;
+
+#[test]
+fn what_belongs_to_no_table_is_read() {
+    let catalog = Catalog {
+        objects: vec![
+            object(MAIN, "SO", "numbers", &[]),
+            object(MAIN + 1, "SN", "people", &[]),
+            object(
+                MAIN + 2,
+                "SQ",
+                "inbox",
+                &[("type_desc", "SERVICE_QUEUE".into())],
+            ),
+        ],
+        parts: vec![
+            (
+                "schemas",
+                vec![
+                    row([
+                        ("schema_id", 5_i64.into()),
+                        ("name", "sales".into()),
+                        ("owner", "dbo".into()),
+                    ]),
+                    row([
+                        ("schema_id", 6_i64.into()),
+                        ("name", "web".into()),
+                        ("owner", "app".into()),
+                    ]),
+                ],
+            ),
+            (
+                "sequences",
+                vec![row([
+                    ("object_id", MAIN.into()),
+                    ("type_name", "bigint".into()),
+                    ("is_user_defined", false.into()),
+                    ("type_schema", "sys".into()),
+                    ("max_length", 8_i64.into()),
+                    ("precision", 19_i64.into()),
+                    ("scale", 0_i64.into()),
+                    ("start_value", "1".into()),
+                    ("increment", "5".into()),
+                    ("minimum_value", "-9223372036854775808".into()),
+                    ("maximum_value", "9223372036854775807".into()),
+                    ("is_cycling", true.into()),
+                    ("is_cached", true.into()),
+                    ("cache_size", 50_i64.into()),
+                ])],
+            ),
+            (
+                "synonyms",
+                vec![row([
+                    ("object_id", (MAIN + 1).into()),
+                    ("base_object_name", "[dbo].[customers]".into()),
+                ])],
+            ),
+        ],
+        ..Catalog::default()
+    };
+    let schema = catalog.schema();
+    let namespace = |name: &str, owner: Option<&str>| Namespace {
+        name: name.into(),
+        owner: owner.map(str::to_owned),
+    };
+    assert_eq!(
+        schema.schemas,
+        [namespace("sales", None), namespace("web", Some("app"))]
+    );
+    assert_eq!(
+        schema.sequences,
+        [Sequence {
+            name: "dbo.numbers".into(),
+            data_type: "bigint".into(),
+            start: "1".into(),
+            increment: "5".into(),
+            minimum: "-9223372036854775808".into(),
+            maximum: "9223372036854775807".into(),
+            cycles: true,
+            cache: SequenceCache::Numbers(50),
+        }]
+    );
+    assert_eq!(
+        schema.synonyms,
+        [Synonym {
+            name: "dbo.people".into(),
+            target: "[dbo].[customers]".into(),
+        }]
+    );
+    assert_eq!(
+        schema.other_objects,
+        [OtherObject {
+            name: "dbo.inbox".into(),
+            type_description: "SERVICE_QUEUE".into(),
+        }]
+    );
+}
+
+#[test]
+fn a_type_is_another_name_or_a_table_with_its_columns_and_constraints() {
+    let user_type = |id: i64, name: &str, table: Value| {
+        row([
+            ("user_type_id", id.into()),
+            ("schema_name", "dbo".into()),
+            ("name", name.into()),
+            (
+                "type_name",
+                if table == Value::Null {
+                    "nvarchar".into()
+                } else {
+                    Value::Null
+                },
+            ),
+            ("max_length", 40_i64.into()),
+            ("precision", 0_i64.into()),
+            ("scale", 0_i64.into()),
+            ("is_nullable", true.into()),
+            ("is_assembly_type", false.into()),
+            ("type_table_object_id", table),
+        ])
+    };
+    const LINES: i64 = 77;
+    let catalog = Catalog {
+        columns: vec![column(LINES, 1, "number", &[])],
+        indexes: vec![index(
+            LINES,
+            1,
+            &[
+                ("is_primary_key", true.into()),
+                ("is_system_named", true.into()),
+                ("type_desc", "CLUSTERED".into()),
+            ],
+        )],
+        members: vec![member(LINES, 1, 1, 1, &[])],
+        checks: vec![check(
+            LINES,
+            "CK__1",
+            "([number]>(0))",
+            &[("is_system_named", true.into())],
+        )],
+        parts: vec![(
+            "types",
+            vec![
+                user_type(257, "Code", Value::Null),
+                user_type(258, "Lines", LINES.into()),
+            ],
+        )],
+        ..Catalog::default()
+    };
+    let schema = catalog.schema();
+    assert!(schema.tables.is_empty());
+    let [code, lines] = schema.types.as_slice() else {
+        panic!("{:?}", schema.types)
+    };
+    assert_eq!(
+        *code,
+        UserType {
+            name: "dbo.Code".into(),
+            base: Some("nvarchar(20)".into()),
+            nullable: true,
+            table: None,
+        }
+    );
+    let table = lines.table.as_ref().unwrap();
+    assert_eq!((table.columns.len(), table.checks.len()), (1, 1));
+    assert_eq!(table.primary_key.as_ref().unwrap().name, None);
+}
+
+#[test]
+fn roles_permissions_and_notes_name_what_they_are_about() {
+    let on = |class: i64, major: i64, minor: i64, named: [Named; 3]| {
+        let place = [
+            ("class", class.into()),
+            ("major_id", major.into()),
+            ("minor_id", minor.into()),
+        ];
+        row(place.into_iter().chain(named))
+    };
+    let granted = |class, major, minor, permission: &str, state: &str| {
+        on(
+            class,
+            major,
+            minor,
+            [
+                ("permission_name", permission.into()),
+                ("state_desc", state.into()),
+                ("grantee", "reader".into()),
+            ],
+        )
+    };
+    let note = |class, major, minor, value: &str| {
+        let unused = ("unused", Value::Null);
+        on(
+            class,
+            major,
+            minor,
+            [
+                ("name", "MS_Description".into()),
+                ("value", value.into()),
+                unused,
+            ],
+        )
+    };
+    let catalog = Catalog {
+        indexes: vec![index(ORDERS, 3, &[("name", "by_total".into())])],
+        parts: vec![
+            (
+                "schemas",
+                vec![row([
+                    ("schema_id", 5_i64.into()),
+                    ("name", "sales".into()),
+                    ("owner", Value::Null),
+                ])],
+            ),
+            (
+                "database_principals",
+                vec![row([("name", "reader".into()), ("owner", "dbo".into())])],
+            ),
+            (
+                "database_role_members",
+                [
+                    ("reader", false, "ann"),
+                    ("db_datareader", true, "reader"),
+                    ("reader", false, "app"),
+                ]
+                .map(|(role, fixed, member)| {
+                    row([
+                        ("role_name", role.into()),
+                        ("is_fixed_role", fixed.into()),
+                        ("member_name", member.into()),
+                    ])
+                })
+                .to_vec(),
+            ),
+            (
+                "database_permissions",
+                vec![
+                    granted(1, ORDERS, 0, "SELECT", "GRANT"),
+                    granted(1, ORDERS, 4, "UPDATE", "DENY"),
+                    granted(3, 5, 0, "EXECUTE", "GRANT_WITH_GRANT_OPTION"),
+                    granted(0, 0, 0, "VIEW DEFINITION", "GRANT"),
+                    // Something of the server's own.
+                    granted(1, -103, 0, "SELECT", "GRANT"),
+                ],
+            ),
+            (
+                "extended_properties",
+                vec![note(7, ORDERS, 3, "the report"), note(1, ORDERS, 4, "net")],
+            ),
+        ],
+        ..shop()
+    };
+    let schema = catalog.schema();
+    let role = |name: &str, fixed, members: &[&str]| Role {
+        name: name.into(),
+        fixed,
+        owner: None,
+        members: members.iter().map(|member| (*member).to_owned()).collect(),
+    };
+    assert_eq!(
+        schema.roles,
+        [
+            role("db_datareader", true, &["reader"]),
+            role("reader", false, &["ann", "app"])
+        ]
+    );
+    let granted = |on, permission: &str, state| Permission {
+        on,
+        permission: permission.into(),
+        grantee: "reader".into(),
+        state,
+    };
+    assert_eq!(
+        schema.permissions,
+        [
+            granted(
+                Securable::Database,
+                "VIEW DEFINITION",
+                PermissionState::Grant
+            ),
+            granted(
+                Securable::Schema("sales".into()),
+                "EXECUTE",
+                PermissionState::GrantWithGrantOption
+            ),
+            granted(
+                Securable::Object("sales.orders".into()),
+                "SELECT",
+                PermissionState::Grant
+            ),
+            granted(
+                Securable::Column("sales.orders".into(), "total".into()),
+                "UPDATE",
+                PermissionState::Deny
+            ),
+        ]
+    );
+    let notes: Vec<(String, &str)> = schema
+        .extended_properties
+        .iter()
+        .map(|note| (note.on.words(), note.value.as_str()))
+        .collect();
+    assert_eq!(
+        notes,
+        [
+            ("sales.orders.total".to_owned(), "net"),
+            ("index sales.orders.by_total".to_owned(), "the report"),
+        ]
+    );
+}
+
+#[test]
+fn details_of_tables_and_columns_come_to_their_places() {
+    let catalog = Catalog {
+        parts: vec![
+            (
+                "identity_columns",
+                vec![row([
+                    ("object_id", ORDERS.into()),
+                    ("column_id", 1_i64.into()),
+                    ("seed_value", "100".into()),
+                    ("increment_value", "10".into()),
+                ])],
+            ),
+            (
+                "masked_columns",
+                vec![row([
+                    ("object_id", ORDERS.into()),
+                    ("column_id", 4_i64.into()),
+                    ("masking_function", "default()".into()),
+                ])],
+            ),
+            (
+                "tables",
+                vec![row([
+                    ("object_id", ORDERS.into()),
+                    ("temporal_type", 2_i64.into()),
+                    ("history_table_id", CUSTOMERS.into()),
+                    ("is_memory_optimized", true.into()),
+                    ("durability_desc", "SCHEMA_ONLY".into()),
+                ])],
+            ),
+        ],
+        ..shop()
+    };
+    let orders = catalog.table("sales.orders");
+    assert_eq!(orders.columns[0].identity_range.as_deref(), Some("100, 10"));
+    assert_eq!(orders.columns[3].mask.as_deref(), Some("default()"));
+    assert_eq!(
+        orders.options,
+        TableOptions {
+            history_table: Some("dbo.customers".into()),
+            memory_optimized: Some("SCHEMA_ONLY".into()),
+            ..TableOptions::default()
+        }
+    );
+}
+
+#[test]
+fn a_constraint_that_is_switched_off_is_not_called_untrusted_as_well() {
+    let not_trusted = ("is_not_trusted", Value::from(true));
+    let catalog = Catalog {
+        checks: vec![
+            check(ORDERS, "a", "(1=1)", &[not_trusted.clone()]),
+            check(
+                ORDERS,
+                "b",
+                "(2=2)",
+                &[not_trusted, ("is_disabled", true.into())],
+            ),
+        ],
+        ..shop()
+    };
+    let checks = catalog.table("sales.orders").checks;
+    assert_eq!(
+        checks
+            .iter()
+            .map(|check| (check.untrusted, check.disabled))
+            .collect::<Vec<_>>(),
+        [(true, false), (false, true)]
+    );
+}
+
+#[test]
+fn a_trigger_on_the_database_stands_on_no_table() {
+    let catalog = Catalog {
+        modules: vec![module(91, "CREATE TRIGGER guard ON DATABASE …", &[])],
+        parts: vec![(
+            "triggers",
+            vec![row([
+                ("object_id", 91_i64.into()),
+                ("name", "guard".into()),
+                ("is_disabled", false.into()),
+            ])],
+        )],
+        ..shop()
+    };
+    let schema = catalog.schema();
+    let changes = diff(&shop().schema(), &schema);
+    assert_eq!(changes.len(), 1);
+    assert_eq!(changes[0].name, "guard");
+    assert_eq!(
+        schema.triggers[0].text,
+        "CREATE TRIGGER guard ON DATABASE …"
+    );
+}
+
+#[test]
+fn what_the_server_has_no_view_for_is_noted_and_not_compared() {
+    let missing = row([("missing_view", "sys.synonyms".into())]);
+    let catalog = Catalog {
+        parts: vec![("synonyms", vec![missing])],
+        ..shop()
+    };
+    let without = catalog.schema();
+    assert_eq!(
+        without.not_read,
+        [NotRead {
+            part: Part::Synonyms,
+            reason: "the server has no view sys.synonyms".into(),
+        }]
+    );
+    let mut with = shop().schema();
+    with.synonyms.push(Synonym {
+        name: "dbo.s".into(),
+        target: "t".into(),
+    });
+    assert_eq!(diff(&without, &with), []);
+    assert_eq!(diff(&with, &without), []);
 }
