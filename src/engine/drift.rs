@@ -595,6 +595,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_trusted_snapshot_that_knows_less_is_no_drift_and_is_replaced() {
+        let shop = Shop::at_work().await;
+        // As if another version of dbvc had made the hash.
+        shop.by_hand("UPDATE schema_snapshots SET schema_hash = 'sha256:other'");
+        assert_eq!(drift(&shop).await.detected, Some(false));
+        let lines = shop.engine.check_drift().await;
+        assert!(lines[0].contains("the new baseline"), "{lines:?}");
+        assert_eq!(shop.engine.check_drift().await, ["shop: no drift"]);
+        let kinds = "SELECT group_concat(type, ' ') FROM (SELECT type FROM schema_snapshots ORDER BY covers)";
+        assert_eq!(shop.ask(kinds), "post-migration baseline scheduled");
+        shop.by_hand("CREATE TABLE by_hand (id INTEGER)");
+        assert_eq!(drift(&shop).await.detected, Some(true));
+        shop.engine.settle().await;
+    }
+
+    #[tokio::test]
     async fn the_timer_makes_nothing_and_disturbs_nobody() {
         let shop = Shop::new();
         let lines = shop.engine.check_drift().await;
