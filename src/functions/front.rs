@@ -9,9 +9,7 @@ use warp::http::{HeaderMap, StatusCode};
 
 use super::answer::Answer;
 use super::payload;
-use super::problem::{
-    Problem, bad_request, internal, method_not_allowed, not_found, too_large,
-};
+use super::problem::{Problem, bad_request, internal, method_not_allowed, not_found, too_large};
 use super::request::{Body, Call, MAX_BODY, Method, Params, Request, wanted_type};
 use super::router::{Destination, find};
 use super::{App, HttpFunction, TimerFunction};

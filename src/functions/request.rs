@@ -10,12 +10,12 @@ use warp::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 
 use crate::engine::{Caller, FieldError};
 
+use super::HttpFunction;
 use super::accept::{MediaType, choose};
 use super::fields::Fields;
 use super::problem::{
     Problem, bad_request, not_acceptable, too_large, unsupported_media_type, wrong_fields,
 };
-use super::HttpFunction;
 use super::router::{param_names, required_param_names};
 use super::strict_json::{self, StrictJsonError};
 use super::values::{person, string};

@@ -81,9 +81,10 @@ function databaseCard(database, environment, reason) {
       ['Version', el('span', { class: 'version' }, database.currentVersion ?? 'none')],
       ['Scripts', scriptCounts(database.counts)],
       ['Drift', driftFact(database, reason)],
-      ['Lock', lockFact(database.lock)],
+      ['Lock', database.lock ? chip('locked', 'held') : el('span', { class: 'soft' }, 'free')],
       ['Last run', lastRunFact(database.lastRun)],
     ]),
+    database.lock ? lockNote(database.lock) : null,
     own.length === 0
       ? fold(`begin ${id}`, 'No script is registered yet: how to register one', ...registerCommands(environment, id))
       : fold(`migrations ${id}`, counted(own.length, 'script'), migrationTable(id, byUrgency(own))));
@@ -114,9 +115,9 @@ function driftFact(database, reason) {
 }
 
 /** @param {any} lock @returns {HTMLElement} */
-function lockFact(lock) {
-  if (!lock) return el('span', { class: 'soft' }, 'free');
-  return group(chip('locked', 'held'), el('span', { class: 'soft' }, `by ${lock.owner} `, ago(lock.acquiredAt), ', free at the latest ', clock(lock.expiresAt)));
+function lockNote(lock) {
+  return el('p', { class: 'note' }, 'Held since ', clock(lock.acquiredAt), ' by ', el('span', { class: 'mono' }, lock.owner),
+    '. Should that process be dead, the lock is free at ', clock(lock.expiresAt), '.');
 }
 
 /** @param {any} run @returns {HTMLElement} */
@@ -127,7 +128,7 @@ function lastRunFact(run) {
 
 /** @param {string} databaseId @param {any[]} migrations @returns {HTMLElement} */
 function migrationTable(databaseId, migrations) {
-  return table(`Scripts of ${databaseId}`, ['Script', 'State', 'Version', 'Applied', 'Duration', 'By', 'Can be undone'],
+  return table(`Scripts of ${databaseId}`, ['Script', 'State', 'Version', 'Applied', 'Duration', 'By', 'Down script'],
     migrations.map((one) => [
       migrationButton(databaseId, one.migrationId), chip(one.status), one.version ?? 'repeatable', one.appliedAt ? clock(one.appliedAt) : '',
       durationOf(one.durationMs), one.executor ?? '', one.hasDownScript ? 'yes' : 'no',

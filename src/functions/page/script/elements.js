@@ -90,7 +90,7 @@ function fold(key, summary, ...children) {
 
 /** A text that keeps its lines, and can be scrolled by keyboard. @param {string} label @param {string} text */
 function code(label, text) {
-  return el('pre', { tabindex: 0, role: 'region', 'aria-label': label }, text);
+  return el('pre', { tabindex: 0, role: 'group', 'aria-label': label }, text);
 }
 
 /**

@@ -68,9 +68,7 @@ function showHistory() {
   at('history-count').textContent = (words.length > 0 ? `${found.length} of ${loaded}` : loaded) + waits;
   at('older').hidden = !trail.continuation;
   if (found.length === 0) {
-    show(at('history'), el('p', { class: 'soft' }, trail.events.length > 0
-      ? 'No loaded event has these words. Load older events, or search for less.'
-      : 'There is no such event. A database gets its first event with the first script that is registered for it.'));
+    show(at('history'), el('p', { class: 'soft' }, emptyWords()));
     return;
   }
   show(at('history'), table('Events, newest first', ['Time', 'Type', 'What', 'By'],
@@ -81,13 +79,25 @@ function showHistory() {
     ])));
 }
 
-/** Lets the reader choose among the databases and their migrations. @param {any} status */
-function offerFilters(status) {
+/** Why nothing is shown, and what to do. @returns {string} */
+function emptyWords() {
+  const { type, migrationId } = trailQuery();
+  if (trail.events.length > 0) return 'No loaded event has these words. Load older events, or search for less.';
+  if (type !== '' || migrationId !== '') return 'No event is of this type and migration. Take another filter, or none.';
+  return 'Nothing happened on this database yet. Its first event comes with the first script that is registered.';
+}
+
+/**
+ * Lets the reader choose among the databases and their migrations; at first the one of the newest run.
+ * @param {any} status
+ * @param {any[]} runs
+ */
+function offerFilters(status, runs) {
   const choice = at('history-database');
   const ids = status.databases.map((/** @type {any} */ one) => one.databaseId);
   const known = [...choice.options].map((option) => option.value);
   if (JSON.stringify(ids) !== JSON.stringify(known)) {
-    const chosen = choice.value;
+    const chosen = choice.value || runs.flatMap((run) => run.databases)[0]?.databaseId;
     choice.replaceChildren(...ids.map((/** @type {string} */ id) => el('option', {}, id)));
     if (ids.includes(chosen)) choice.value = chosen;
   }

@@ -40,6 +40,7 @@ async function look(all) {
     known.runs = runs;
     const hasEnded = before?.some((run) => isGoingOn(run) && !runs.some((/** @type {any} */ one) => one.runId === run.runId && isGoingOn(one)));
     const hasBegun = before !== null && runs.some((/** @type {any} */ run) => !before.some((one) => one.runId === run.runId));
+    showAll();
     if (before !== null) tell(newsOf(before, runs));
     if (all || hasEnded || hasBegun) await lookAround();
     showAll();
@@ -59,7 +60,7 @@ async function look(all) {
 async function lookAround() {
   const [health, status] = await Promise.all([dataOf('health'), dataOf('status', { detailed: true })]);
   Object.assign(known, { health, status, seen: Date.now() });
-  offerFilters(status);
+  offerFilters(status, known.runs ?? []);
   await Promise.all([refreshHistory(), ...status.databases.map(findReason)]);
 }
 
@@ -152,7 +153,7 @@ at('key-form').addEventListener('submit', (/** @type {SubmitEvent} */ event) => 
 at('filters').addEventListener('submit', (/** @type {SubmitEvent} */ event) => event.preventDefault());
 for (const id of ['history-database', 'history-type', 'history-migration']) {
   at(id).addEventListener('change', () => {
-    if (known.status) offerFilters(known.status);
+    if (known.status) offerFilters(known.status, known.runs ?? []);
     loadHistory();
   });
 }

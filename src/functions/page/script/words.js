@@ -74,7 +74,7 @@ function summaryOf(databases) {
   if (drifted > 0) parts.push(`drift in ${drifted}`);
   else if (unjudged === 0 && unreachable === 0) parts.push('no drift');
   if (unjudged > 0) parts.push(`drift not judged in ${unjudged}`);
-  if (held > 0) parts.push(`${held} locked`);
+  if (held > 0) parts.push(`${held} locked by a run`);
   if (unreachable > 0) parts.push(`${unreachable} cannot be reached`);
   return parts.join(', ');
 }
@@ -123,7 +123,7 @@ function storyOf(event) {
     case 'snapshot-captured':
       return `${data.type} snapshot`;
     case 'drift-detected':
-      return `${data.added} added, ${data.removed} removed, ${data.changed} changed`;
+      return `${data.added} added, ${data.removed} removed, ${data.changed} changed: ${data.reason ?? data.names.join(', ')}`;
     case 'refused':
       return [about, data.detail ?? data.code].filter(Boolean).join(': ');
     case 'resolved':
