@@ -83,6 +83,7 @@ function showAll() {
   const reasons = new Map([...unjudged].map(([id, { reason }]) => [id, reason]));
   if (health) whenNew('app', health, () => showApp(health));
   if (status) {
+    at('content').hidden = false;
     whenNew('summary', status, () => {
       at('summary').textContent = summaryOf(status.databases);
       document.title = `${status.environment}: ${summaryOf(status.databases)} – dbvc`;
@@ -97,7 +98,8 @@ function showAll() {
 /** @param {any} health */
 function showApp(health) {
   const { trail: archive } = health.checks;
-  const waiting = archive.undelivered > 0 ? `, ${counted(archive.undelivered, 'event')} not delivered yet` : '';
+  // While all is well some events are always on their way.
+  const waiting = health.status !== 'healthy' && archive.undelivered > 0 ? `, ${counted(archive.undelivered, 'event')} not delivered yet` : '';
   show(at('app'),
     el('span', { class: `environment${health.environment === 'prod' ? ' prod' : ''}` }, health.environment),
     el('span', { class: 'soft' }, `${health.mode}, version ${health.version}`),
