@@ -28,13 +28,17 @@ function runCommands(environment, databaseId) {
   );
 }
 
-/** @param {string} environment @param {string} databaseId @returns {Child[]} */
-function registerCommands(environment, databaseId) {
+/** A first script and what undoes it, for tables and for containers. @param {string} engine */
+function exampleScripts(engine) {
+  if (engine !== 'cosmos') return { upScript: 'CREATE TABLE colour_themes (id INTEGER PRIMARY KEY);', downScript: 'DROP TABLE colour_themes;' };
+  const script = (/** @type {any} */ operation) => JSON.stringify({ operations: [{ ...operation, container: 'colour_themes' }] });
+  return { upScript: script({ operation: 'createContainer', partitionKey: '/userId' }), downScript: script({ operation: 'deleteContainer' }) };
+}
+
+/** @param {string} environment @param {any} database @returns {Child[]} */
+function registerCommands(environment, { databaseId, engine }) {
   return commands(
-    curlCommand('migrations', {
-      name: 'add_colour_themes', databaseId, author: 'you@example.com',
-      upScript: 'CREATE TABLE colour_themes (id INTEGER PRIMARY KEY);', downScript: 'DROP TABLE colour_themes;',
-    }),
+    curlCommand('migrations', { name: 'add_colour_themes', databaseId, author: 'you@example.com', ...exampleScripts(engine) }),
     `.\\scripts\\db-version-control\\New-Migration.ps1 -Name "add_colour_themes" -Database "${databaseId}" -Environment ${environment} -Author "Your Name"`,
   );
 }
@@ -86,7 +90,7 @@ function databaseCard(database, environment, reason) {
     ]),
     database.lock ? lockNote(database.lock) : null,
     own.length === 0
-      ? fold(`begin ${id}`, 'No script is registered yet: how to register one', ...registerCommands(environment, id))
+      ? fold(`begin ${id}`, 'No script is registered yet: how to register one', ...registerCommands(environment, database))
       : fold(`migrations ${id}`, counted(own.length, 'script'), migrationTable(id, byUrgency(own))));
 }
 
