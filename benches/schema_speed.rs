@@ -55,7 +55,7 @@ fn statements(number: usize, integer: &str, text: &str) -> Vec<String> {
         ),
         format!("CREATE INDEX t{number}_by_state ON t{number} (state, made DESC)"),
     ];
-    if number % 5 == 0 {
+    if number.is_multiple_of(5) {
         statements.push(format!(
             "CREATE VIEW v{number} AS SELECT id, code, net FROM t{number} WHERE state = 1"
         ));
@@ -69,7 +69,7 @@ fn changed(schema: &Schema) -> Schema {
     let mut number = 0;
     other.tables.retain_mut(|table| {
         number += 1;
-        if number % 10 == 0 {
+        if number.is_multiple_of(10) {
             table.columns[1].data_type = "other".to_owned();
         }
         if number % 100 == 1 {
