@@ -3,6 +3,7 @@
 //! Imports run one way only: `functions` and `command_line` → `engine` → `audit`, `registry`, `database` → `schema`,
 //! `script`. `docs/how-it-works.md` draws the flow.
 
+pub mod alert;
 pub mod audit;
 pub mod command_line;
 pub mod crash_points;

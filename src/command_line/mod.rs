@@ -65,6 +65,7 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         statement_timeout: seconds(settings.statement_timeout_seconds),
         lock_timeout: seconds(settings.lock_timeout_seconds),
         allowed_hosts: settings.allowed_hosts.clone(),
+        alert_webhook: settings.alert_webhook.clone(),
     }
 }
 
