@@ -1,7 +1,7 @@
 //! dbvc: database version control for Azure SQL Database and Cosmos DB.
 //!
-//! Imports run one way only: `functions` and `command_line` → `engine` → `audit`, `registry`, `database` → `schema`,
-//! `script`. `docs/how-it-works.md` draws the flow.
+//! Imports run one way only: `functions` and `command_line` → `engine` → `alert` → `audit`, `registry`, `database` →
+//! `schema`, `script`. `docs/how-it-works.md` draws the flow.
 
 pub mod alert;
 pub mod audit;

@@ -151,7 +151,7 @@ pub(super) mod tests {
     }
 
     pub fn drift(names: &[&str]) -> Finding {
-        let data = json!({ "added": 1, "removed": 0, "changed": names.len(), "names": names });
+        let data = json!({ "added": 0, "removed": 0, "changed": names.len(), "names": names });
         let mut event = event(EventType::DriftDetected, data);
         (event.migration_id, event.run_id, event.execution_id) = (None, None, None);
         Finding::of(&event).unwrap()

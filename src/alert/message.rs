@@ -234,8 +234,8 @@ mod tests {
         let text = text_of(drift(&names));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "dbvc prod: drift on shop");
-        assert_eq!(lines[1], "Objects added: 1, removed: 0, changed: 15");
-        assert!(lines[2].starts_with("table dbo.t1, ") && lines[2].ends_with(", and 6 more"));
+        assert_eq!(lines[1], "Objects added: 0, removed: 0, changed: 15");
+        assert!(lines[2].starts_with("table dbo.t1, ") && lines[2].ends_with(", and 5 more"));
         assert_eq!(lines[3], "GET drift?databaseId=shop shows what differs.");
     }
 

@@ -573,10 +573,29 @@ mod tests {
         shop.by_hand("CREATE TABLE by_hand_too (id INTEGER)");
         shop.engine.check_drift().await;
         assert_eq!(shop.ask(told), "2");
+        shop.by_hand("DROP TABLE by_hand_too");
+        shop.engine.check_drift().await;
+        assert_eq!(shop.ask(told), "3");
         assert_eq!(
             shop.ask("SELECT COUNT(*) FROM schema_snapshots WHERE type = 'scheduled'"),
-            "4"
+            "5"
         );
+        shop.engine.settle().await;
+    }
+
+    #[tokio::test]
+    async fn drift_that_was_gone_and_comes_back_is_a_new_finding() {
+        let shop = Shop::at_work().await;
+        let told = "SELECT COUNT(*) FROM audit_events WHERE type = 'drift-detected'";
+        for count in ["1", "2"] {
+            shop.by_hand("CREATE TABLE by_hand (id INTEGER)");
+            for _ in 0..2 {
+                shop.engine.check_drift().await;
+                assert_eq!(shop.ask(told), count);
+            }
+            shop.by_hand("DROP TABLE by_hand");
+            assert_eq!(shop.engine.check_drift().await, ["shop: no drift"]);
+        }
         shop.engine.settle().await;
     }
 
