@@ -25,14 +25,18 @@ async fn team(scene: &Scene, webhook: &Webhook) -> Team {
 
 /// A tick of the runs timer; what it tells the host's log of announcing.
 async fn tick(host: &Host) -> Vec<String> {
-    let ticked = host.invoke_timer("dbvc-runs-timer", TimerShape::Regular).await;
+    let ticked = host
+        .invoke_timer("dbvc-runs-timer", TimerShape::Regular)
+        .await;
     let mut lines = ticked.expect_success().logs;
     lines.retain(|line| line.contains("announc") || line.contains("webhook"));
     lines
 }
 
 async fn look_for_drift(host: &Host) {
-    let ticked = host.invoke_timer("dbvc-drift-timer", TimerShape::Regular).await;
+    let ticked = host
+        .invoke_timer("dbvc-drift-timer", TimerShape::Regular)
+        .await;
     ticked.expect_success();
 }
 
@@ -72,7 +76,10 @@ async fn a_failed_run_is_announced_once_by_whichever_instance() {
         .await;
     team.run().await;
     let id = team
-        .register("V2__twice", "INSERT INTO t VALUES ('ada@lpa.com'), ('ada@lpa.com');")
+        .register(
+            "V2__twice",
+            "INSERT INTO t VALUES ('ada@lpa.com'), ('ada@lpa.com');",
+        )
         .await;
     let run = team.try_run(json!({})).await.expect_status(422);
     let messages = webhook.wait_for(1).await;
@@ -324,7 +331,11 @@ async fn killed_between_sending_and_noting_it_a_process_is_followed_by_a_second_
     team.host.kill().await;
     let next = announcing(&scene, &webhook).start().await;
     tick(&next).await;
-    assert_eq!(webhook.received().len(), 1, "the claim of the dead process holds");
+    assert_eq!(
+        webhook.received().len(),
+        1,
+        "the claim of the dead process holds"
+    );
     scene
         .write(
             HOME,

@@ -65,9 +65,7 @@ fn plain(message: &Message) -> Value {
 }
 
 fn fields(finding: &Finding) -> Value {
-    let [added, removed, changed] = finding
-        .changes
-        .map_or([None; 3], |counts| counts.map(Some));
+    let [added, removed, changed] = finding.changes.map_or([None; 3], |counts| counts.map(Some));
     json!({
         "kind": finding.kind.as_str(),
         "eventId": finding.event_id,

@@ -165,7 +165,8 @@ fn what_to_do(finding: &Finding) -> String {
             None => "GET history has the server's words.".to_owned(),
         },
         FindingKind::HalfApplied => {
-            "A person must look and say what is true: POST integrity/verify with resolve.".to_owned()
+            "A person must look and say what is true: POST integrity/verify with resolve."
+                .to_owned()
         }
         FindingKind::Interrupted => {
             "The next run goes on; one that was adopted has done so already.".to_owned()

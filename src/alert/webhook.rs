@@ -173,7 +173,10 @@ mod tests {
         }
         for status in [408, 500, 502, 503] {
             assert!(
-                matches!(judged(status, None), Err(NotTaken::Later { rest: None, .. })),
+                matches!(
+                    judged(status, None),
+                    Err(NotTaken::Later { rest: None, .. })
+                ),
                 "{status}"
             );
         }

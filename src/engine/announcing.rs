@@ -131,8 +131,7 @@ impl Announcements {
 
     fn take_waiting(&self) -> Vec<Managed> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut databases: Vec<Managed> =
-            waiting.drain().map(|(_, managed)| managed).collect();
+        let mut databases: Vec<Managed> = waiting.drain().map(|(_, managed)| managed).collect();
         databases.sort_by(|a, b| a.id().cmp(b.id()));
         databases
     }
@@ -143,9 +142,7 @@ impl Engine {
     /// time is not told the whole past. Belongs into every change that may hold the first event to announce.
     pub(super) fn begin_announcing(&self, change: &mut Change<'_>) {
         if self.inner.announcements.is_some() {
-            change
-                .loose
-                .push(announcements::begin(change.database_id));
+            change.loose.push(announcements::begin(change.database_id));
         }
     }
 
@@ -262,7 +259,9 @@ impl Engine {
             Ok(claimed) => claimed,
             // Nothing was ever written there, or a script holds the file.
             Err(
-                DatabaseError::Absent | DatabaseError::NoRegistry { .. } | DatabaseError::Busy { .. },
+                DatabaseError::Absent
+                | DatabaseError::NoRegistry { .. }
+                | DatabaseError::Busy { .. },
             ) => None,
             Err(error) => {
                 tracing::warn!(database = %managed.id(), %error, "nobody knows whether there is something to announce");

@@ -453,6 +453,8 @@ pub struct SnapshotHeader {
     pub snapshot_id: String,
     /// The database.
     pub database_id: DatabaseId,
+    /// Its engine: schemas of different engines cannot be compared.
+    pub engine: EngineKind,
     /// Why it was taken.
     #[serde(rename = "type")]
     pub kind: SnapshotType,

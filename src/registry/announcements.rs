@@ -71,29 +71,17 @@ pub fn skip(database_id: &DatabaseId, announced: u64, to: u64) -> Statement {
 
 /// Notes that everything up to the event `to` was announced.
 pub fn mark_taken(database_id: &DatabaseId, owner: &str, to: u64) -> Statement {
-    sql::ANNOUNCEMENTS_TAKEN.bind([
-        database_id.as_str().into(),
-        owner.into(),
-        number(to).into(),
-    ])
+    sql::ANNOUNCEMENTS_TAKEN.bind([database_id.as_str().into(), owner.into(), number(to).into()])
 }
 
 /// Notes that what is up to the event `to` will not be announced any more.
 pub fn mark_given_up(database_id: &DatabaseId, owner: &str, to: u64) -> Statement {
-    sql::ANNOUNCEMENTS_GIVEN_UP.bind([
-        database_id.as_str().into(),
-        owner.into(),
-        number(to).into(),
-    ])
+    sql::ANNOUNCEMENTS_GIVEN_UP.bind([database_id.as_str().into(), owner.into(), number(to).into()])
 }
 
 /// Steps over what comes after the last event that was announced, up to the event `to`.
 pub fn mark_seen(database_id: &DatabaseId, owner: &str, to: u64) -> Statement {
-    sql::ANNOUNCEMENTS_SEEN.bind([
-        database_id.as_str().into(),
-        owner.into(),
-        number(to).into(),
-    ])
+    sql::ANNOUNCEMENTS_SEEN.bind([database_id.as_str().into(), owner.into(), number(to).into()])
 }
 
 /// Notes that the webhook took nothing.

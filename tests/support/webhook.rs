@@ -119,14 +119,22 @@ async fn answer(
 ) -> Result<Response<String>, Infallible> {
     let method = request.method().clone();
     let media = request.headers().get("content-type").cloned();
-    let bytes = request.into_body().collect().await.map(|body| body.to_bytes());
+    let bytes = request
+        .into_body()
+        .collect()
+        .await
+        .map(|body| body.to_bytes());
     let body: Value = serde_json::from_slice(&bytes.unwrap_or_default())
         .unwrap_or_else(|error| panic!("{method} without JSON: {error}"));
     assert_eq!(
         media.as_ref().and_then(|media| media.to_str().ok()),
         Some("application/json; charset=utf-8")
     );
-    let reply = inner.replies.lock().expect("nobody panics here").pop_front();
+    let reply = inner
+        .replies
+        .lock()
+        .expect("nobody panics here")
+        .pop_front();
     inner.received.send_modify(|received| received.push(body));
     let mut response = Response::new(String::new());
     match reply.unwrap_or(Reply::Status(200)) {
