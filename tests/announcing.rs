@@ -168,6 +168,7 @@ async fn a_webhook_that_never_answers_holds_nobody_up() {
     let scene = Scene::embedded();
     let webhook = Webhook::replying(&[Reply::Silence]).await;
     let team = team(&scene, &webhook).await;
+    let other = announcing(&scene, &webhook).start().await;
     team.register("V1__bad", "oops;").await;
     team.run_badly().await;
     let while_it_is_silent = webhook.received().len();
@@ -176,7 +177,8 @@ async fn a_webhook_that_never_answers_holds_nobody_up() {
         "the run waited until its webhook was asked again"
     );
     webhook.wait_for(1).await;
-    // Meanwhile everything goes on.
+    // Meanwhile everything goes on, and what is being sent is sent by nobody else.
+    assert_eq!(tick(&other).await, [""; 0]);
     team.run_badly().await;
     assert_eq!(team.status().await["lock"], Value::Null);
     // The request is given up and made again; what was found meanwhile follows.
@@ -184,6 +186,10 @@ async fn a_webhook_that_never_answers_holds_nobody_up() {
     let ids: Vec<&Value> = messages.iter().map(|told| &only(told)["eventId"]).collect();
     assert_eq!(ids[0], ids[1]);
     assert_ne!(ids[1], ids[2]);
+    for host in [&team.host, &other] {
+        assert_eq!(tick(host).await, [""; 0]);
+    }
+    assert_eq!(webhook.received().len(), 3);
 }
 
 #[tokio::test]
