@@ -75,7 +75,7 @@ fn changed(schema: &Schema) -> Schema {
         if number % 100 == 1 {
             table.name += "_renamed";
         }
-        number % 100 != 0
+        !number.is_multiple_of(100)
     });
     other
 }

@@ -97,13 +97,17 @@ impl Engine {
         let mut change = Change::of(managed.id());
         change.records = capture.statements();
         change.loose = snapshots::remove_expired(managed.id()).to_vec();
+        self.begin_announcing(&mut change);
         change.events = vec![capture.event(self, &caller)];
         change.events.extend(findings);
         match self
             .write_between_runs(connection.as_mut(), &managed, change, &Moment::of(&state))
             .await
         {
-            Ok(()) => Ok(line),
+            Ok(()) => {
+                self.announce_soon(&managed);
+                Ok(line)
+            }
             Err(NotBetween::Overtaken) => Err(managed.locked(None)),
             Err(NotBetween::Other(error)) => Err(error),
         }
