@@ -1,7 +1,5 @@
 //! When all is well.
 
-use serde_json::json;
-
 use crate::harness::{Job, Pipeline};
 use crate::support::dbvc::{HOME, each, list, text};
 
@@ -246,14 +244,7 @@ async fn a_run_waits_for_another_one() {
     .await;
     let Pipeline { dbvc, job } = &pipeline;
     dbvc.register("V1__colours", COLOURS).await;
-    let body = json!({ "databaseId": HOME, "environment": "dev", "executor": "other@lpa.com" });
-    dbvc.host
-        .request("POST", "/api/dbvc/migrations/run")
-        .header("prefer", "respond-async")
-        .json(&body)
-        .send()
-        .await
-        .expect_status(202);
+    crate::support::scene::begin_run(&dbvc.host, HOME).await;
     crate::support::scene::until("the other run to hold the database", async || {
         stop.exists().then_some(())
     })
