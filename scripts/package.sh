@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the zip that `func azure functionapp publish --no-build` and `az functionapp deployment source config-zip` take:
+# Builds the zip that `az functionapp deployment source config-zip` takes, and unpacked `func azure functionapp publish`:
 #   package.sh [--output FILE] [--binary FILE]
 # It holds bin/dbvc with its execute bit, host.json and the function folders, and nothing else.
 #

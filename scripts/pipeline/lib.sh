@@ -72,21 +72,22 @@ fail() {
 # Checks how the script was called, and sets ROOT. The key is only ever read by jq: nothing that bash expands holds it, so
 # that neither `bash -x` nor a list of processes shows it.
 connect() {
-  local url="${DBVC_BASE_URL:-}" host
+  local url="${DBVC_BASE_URL:-}" host key
   if ! [[ "$url" =~ ^[Hh][Tt][Tt][Pp][Ss]?://[^/?#@[:space:]]+(/[^?#@[:space:]]*)?$ ]]; then
     fail 2 'DBVC_BASE_URL must be the address of the app, such as https://my-app.azurewebsites.net, without a key, a query or a password.
 Next: set it; the key goes into DBVC_FUNCTION_KEY.'
   fi
   while [[ "$url" == */ ]]; do url="${url%/}"; done
   ROOT="$(sed -E 's,/api(/dbvc)?$,,I' <<<"$url")"
-  if ! jq --null-input --exit-status 'env.DBVC_FUNCTION_KEY // "" | test("^\\s*[!-~]*\\s*$")' >/dev/null; then
+  key="$(jq --null-input --raw-output 'env.DBVC_FUNCTION_KEY // ""
+    | if test("^\\s*$") then "none" elif test("^\\s*[!-~]+\\s*$") then "fine" else "wrong" end')"
+  if [[ "$key" == wrong ]]; then
     fail 2 'DBVC_FUNCTION_KEY holds what no key holds: blanks, line ends or letters outside ASCII.
 Next: copy it once more.'
   fi
   host="${ROOT#*://}"
   host="${host%%/*}"
-  if [[ "${ROOT,,}" == http://* ]] && ! [[ "${host,,}" =~ ^(localhost|127(\.[0-9]+){3}|\[::1\])(:[0-9]+)?$ ]] &&
-    jq --null-input --exit-status 'env.DBVC_FUNCTION_KEY // "" | test("\\S")' >/dev/null; then
+  if [[ "$key" == fine && "${ROOT,,}" == http://* ]] && ! [[ "${host,,}" =~ ^(localhost|127(\.[0-9]+){3}|\[::1\])(:[0-9]+)?$ ]]; then
     fail 2 "The function key is not sent to $ROOT without encryption: write https."
   fi
 }
@@ -224,19 +225,19 @@ Next: check DBVC_ENVIRONMENT and DBVC_BASE_URL; GET /api/dbvc/databases lists wh
 # use_database JSON: sets DATABASE_ID, ENGINE and FOLDER, and lists the scripts that are there for its engine in
 # $WORK/scripts.json.
 use_database() {
-  local folder
-  DATABASE_ID="$(jq --raw-output .databaseId <<<"$1")"
-  ENGINE="$(jq --raw-output .engine <<<"$1")"
-  folder="$(jq --raw-output '.folder // "."' <<<"$1")"
+  local fields folder
+  fields="$(jq --raw-output '[.databaseId, .engine, .folder // "."] | @tsv' <<<"$1")"
+  IFS=$'\t' read -r DATABASE_ID ENGINE folder <<<"$fields"
   FOLDER="$MIGRATIONS_DIR"
   if [[ "$folder" != . ]]; then FOLDER="$MIGRATIONS_DIR/$folder"; fi
   local -a names=()
   local path
   for path in "$FOLDER"/*; do
-    if [[ -f "$path" ]]; then names+=("${path##*/}"); fi
+    # With a slash, so that no name passes for an option of jq.
+    if [[ -f "$path" ]]; then names+=("/${path##*/}"); fi
   done
   jq -L "$PIPELINE" --null-input --arg engine "$ENGINE" --arg folder "$FOLDER" \
-    'include "scripts"; scripts_of($ARGS.positional; $engine; $folder)' --args -- ${names[@]+"${names[@]}"} >"$WORK/scripts.json"
+    'include "scripts"; scripts_of($ARGS.positional | map(.[1:]); $engine; $folder)' --args ${names[@]+"${names[@]}"} >"$WORK/scripts.json"
 }
 
 # The file that holds the paths of the scripts by the ids of their migrations.
@@ -281,30 +282,30 @@ run_to_its_end() {
   complain "$told"
   if [[ -n "${GITHUB_ACTIONS:-}" ]]; then
     # One for each error of a script, in its line; without any, one that says what is wrong.
-    annotations="$(ask '(try fromjson catch {}) | (.run // .) | select(.databases) | run_annotations($files[0])' --raw-input --slurp \
-      --slurpfile files "$(files_of_ids)" "$WORK/answer")"
+    annotations="$(ask 'parsed($text) | .run // . | select(.databases) | run_annotations($files[0])' --null-input \
+      --rawfile text "$WORK/answer" --slurpfile files "$(files_of_ids)")"
     if [[ -n "$annotations" ]]; then printf '%s\n' "$annotations"; else annotate error '' '' "${told%%$'\n'*}"; fi
   fi
 }
 
 # Asks for the run that $WORK/answer began, until it has ended.
 follow() {
-  local id pause=0.2 faults=0 began="$SECONDS" said="$SECONDS" progress
+  local id pause=200 faults=0 began="$SECONDS" said="$SECONDS" progress='it works'
   # Only the id is taken from the answer: the key goes to the address that the caller named, and to no other.
   id="$(sed -nE 's,^location:[^?#]*/api/dbvc/runs/([0-9A-Za-z-]+)/?[[:space:]]*$,\1,Ip' "$WORK/head")"
   if [[ -z "$id" ]]; then id="$(jq --raw-output '.runId | gsub("[^0-9A-Za-z-]"; "")' "$WORK/answer")"; fi
-  progress="$(ask progress "$WORK/answer")"
   while jq --exit-status '.status | IN("queued", "running")' "$WORK/answer" >/dev/null; do
     if ((SECONDS - said >= 15)); then
+      # Not while nobody answers: then it is as it was.
+      if ((faults == 0)); then progress="$(ask progress "$WORK/answer")"; fi
       say "run $id: $progress, $((SECONDS - began)) s"
       said="$SECONDS"
     fi
-    sleep "$pause"
-    pause="$(jq --null-input "[$pause * 1.5, 2] | min")"
+    sleep "$((pause / 1000)).$(printf '%03d' "$((pause % 1000))")"
+    pause=$((pause * 3 / 2 > 2000 ? 2000 : pause * 3 / 2))
     if call GET "runs/$id" && [[ "$STATUS" != 429 && "$STATUS" != 5?? ]]; then
       expect_success
       faults=0
-      progress="$(ask progress "$WORK/answer")"
       continue
     fi
     # An instance may be replaced while the run goes on elsewhere.

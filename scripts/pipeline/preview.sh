@@ -69,7 +69,7 @@ for database in "${DATABASES[@]}"; do
   if [[ -s "$WORK/problems" ]]; then
     if ((worst == 0)); then worst=1; fi
     echo
-    ask fenced --raw-input --slurp "$WORK/problems"
+    ask '$text | fenced' --null-input --rawfile text "$WORK/problems"
     complain "$(cat "$WORK/problems")"
   fi
 done

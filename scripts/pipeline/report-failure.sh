@@ -18,7 +18,7 @@ if ! [[ -s "$report" ]]; then
 fi
 
 title="Database migrations failed in $DBVC_ENVIRONMENT"
-text="$(ask 'if length > 55000 then .[:55000] + "\n(cut off; the log has the rest)" else . end | fenced' --raw-input --slurp "$report")"
+text="$(ask '$text | if length > 55000 then .[:55000] + "\n(cut off; the log has the rest)" else . end | fenced' --null-input --rawfile text "$report")"
 jq --null-input --arg title "$title" --arg text "$text" '
   def words: gsub("[^A-Za-z0-9 ._/\\[\\]-]"; "");
   {title: $title, body: (
