@@ -226,7 +226,10 @@ mod tests {
 
     fn found(names: &[&str]) -> Vec<FolderFinding> {
         let files: Vec<_> = names.iter().map(|&name| CheckedFile { name }).collect();
-        check_folder(&files)
+        let mut found = check_folder(&files);
+        // The names here are as short as can be.
+        found.retain(|found| found.finding.code != name_form::RULE.code);
+        found
     }
 
     fn codes(names: &[&str]) -> Vec<(usize, &'static str)> {

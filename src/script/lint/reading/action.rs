@@ -229,8 +229,8 @@ fn begins_statement(sentence: &Sentence<'_>, is_first: bool, syntax: Syntax) -> 
                     && first.name().is_some()
                     && match second {
                         Part::Word(word) => {
-                            word.starts_with(['@', 'N', 'n']) && word.len() != 2
-                                || word.starts_with(|first: char| first.is_ascii_digit())
+                            let begins_value = |first: char| first == '@' || first.is_ascii_digit();
+                            word.starts_with(begins_value) || second.is("N")
                         }
                         _ => true,
                     }
@@ -374,6 +374,10 @@ fn drop_from_table<'a>(table: Name<'a>, reader: Reader<'_, 'a>, syntax: Syntax) 
 }
 
 fn drop<'a>(mut reader: Reader<'_, 'a>) -> Read<'a> {
+    // The end of `ALTER ROLE … DROP MEMBER …` or `ALTER FULLTEXT INDEX … DROP (…)`.
+    if reader.peek().is("MEMBER") || reader.peek() == Part::Symbol(b'(') {
+        return Ok(Action::Other);
+    }
     let Part::Word(kind) = reader.peek() else {
         return Err(NotUnderstood);
     };

@@ -66,7 +66,8 @@ impl ColumnType {
         } else {
             Some(first.unwrap_or(1))
         };
-        let kind = kind(&name.trim().to_ascii_uppercase(), length, first, second)?;
+        let name = name.trim().trim_matches(['[', ']', '"']);
+        let kind = kind(&name.to_ascii_uppercase(), length, first, second)?;
         Some(Self { shown, kind })
     }
 

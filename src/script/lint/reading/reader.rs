@@ -4,6 +4,9 @@ use super::name::Name;
 use super::token::Token;
 use crate::script::statement::part::{Part, SEMICOLON};
 
+/// Words that stand where a name was forgotten.
+const NO_NAMES: [&str; 5] = ["AS", "FROM", "ON", "SET", "WHERE"];
+
 /// A place in the parts of a statement that moves forward.
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'s, 'a> {
@@ -66,6 +69,9 @@ impl<'s, 'a> Reader<'s, 'a> {
     /// Moves over a name of one part, if one stands here.
     pub(super) fn one_part(&mut self) -> Option<Name<'a>> {
         let token = self.tokens.first()?;
+        if token.part.is_any(&NO_NAMES) {
+            return None;
+        }
         let part = token.part.name()?;
         self.next();
         Some(Name {
