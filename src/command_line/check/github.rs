@@ -21,11 +21,7 @@ pub(super) fn write(report: &Report, output: &mut impl Write) -> io::Result<()> 
     human::write_counts(report, output)
 }
 
-fn write_finding(
-    file: &FileReport,
-    finding: &Finding,
-    output: &mut impl Write,
-) -> io::Result<()> {
+fn write_finding(file: &FileReport, finding: &Finding, output: &mut impl Write) -> io::Result<()> {
     let command = match finding.severity {
         Severity::Error => "error",
         Severity::Warning => "warning",

@@ -137,9 +137,16 @@ impl FileReport {
 
     fn keep_lines(&mut self, text: &str) {
         let allowed = self.allowed.iter().map(|allowed| &allowed.finding);
-        let wanted: HashSet<_> = self.findings.iter().chain(allowed).map(|finding| finding.line).collect();
+        let wanted: HashSet<_> = self
+            .findings
+            .iter()
+            .chain(allowed)
+            .map(|finding| finding.line)
+            .collect();
         // A line end of two characters is one.
-        let lines = text.split('\n').flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'));
+        let lines = text
+            .split('\n')
+            .flat_map(|line| line.strip_suffix('\r').unwrap_or(line).split('\r'));
         self.lines = (1..)
             .zip(lines)
             .filter(|(number, _)| wanted.contains(number))

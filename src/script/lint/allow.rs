@@ -72,10 +72,10 @@ pub(super) fn settle(
             }
         };
         match by_code.take(&comment, rule, statements) {
-            Some(finding) => allowed.push(AllowedFinding {
-                finding,
-                reason: reason.to_owned(),
-            }),
+            Some((index, finding)) => {
+                let reason = reason.to_owned();
+                allowed.push((index, AllowedFinding { finding, reason }));
+            }
             None if statements.is_none() => {}
             None => {
                 let hint = match rule.scope {
@@ -92,9 +92,14 @@ pub(super) fn settle(
             }
         }
     }
-    let mut findings: Vec<_> = by_code.0.into_values().flatten().chain(wrong).collect();
+    // Those of one place stay in the order in which they were found.
+    allowed.sort_by_key(|(index, _)| *index);
+    let allowed = allowed.into_iter().map(|(_, allowed)| allowed).collect();
+    let mut findings: Vec<_> = by_code.0.into_values().flatten().collect();
+    findings.sort_by_key(|(index, _)| *index);
+    let findings = findings.into_iter().map(|(_, finding)| finding);
+    let mut findings: Vec<_> = findings.chain(wrong).collect();
     findings.sort_by_key(|finding| (finding.line, finding.column));
-    allowed.sort_by_key(|allowed| (allowed.finding.line, allowed.finding.column));
     Checked { findings, allowed }
 }
 
@@ -120,14 +125,15 @@ fn parse(rest: &str) -> Result<(&'static Rule, &str), String> {
     Ok((rule, reason.trim()))
 }
 
-/// Findings by their codes, those of each in the order of their places.
-struct ByCode(BTreeMap<&'static str, Vec<Finding>>);
+/// Findings with their numbers by their codes, those of each in the order of their places.
+struct ByCode(BTreeMap<&'static str, Vec<(usize, Finding)>>);
 
 impl ByCode {
     fn of(findings: Vec<Finding>) -> Self {
         let mut by_code: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for finding in findings {
-            by_code.entry(finding.code).or_default().push(finding);
+        for (index, finding) in findings.into_iter().enumerate() {
+            let of_code = by_code.entry(finding.code).or_default();
+            of_code.push((index, finding));
         }
         Self(by_code)
     }
@@ -138,7 +144,7 @@ impl ByCode {
         comment: &AllowComment<'_>,
         rule: &Rule,
         statements: Option<&Vec<Extent>>,
-    ) -> Option<Finding> {
+    ) -> Option<(usize, Finding)> {
         let findings = self.0.get_mut(rule.code)?;
         let index = match rule.scope {
             Scope::File | Scope::Script if comment.is_in_head => 0,
@@ -154,8 +160,8 @@ impl ByCode {
     }
 }
 
-fn first_within(findings: &[Finding], (from, to): Extent) -> Option<usize> {
-    let place = |finding: &Finding| (finding.line, finding.column);
+fn first_within(findings: &[(usize, Finding)], (from, to): Extent) -> Option<usize> {
+    let place = |(_, finding): &(usize, Finding)| (finding.line, finding.column);
     let index = findings.partition_point(|finding| place(finding) < from);
     findings
         .get(index)
