@@ -31,8 +31,9 @@ pub use engine_kind::{EngineKind, EngineKindError};
 pub use file_name::{FileName, FileNameError, Prefix};
 pub use finding::{Finding, Severity};
 pub use lint::{
-    AllowedFinding, Checked, CheckedFile, FolderFinding, KnownColumns, RULES, ScriptKind,
-    check_decoding, check_folder, check_operations, check_script, check_split, missing_down_script,
+    AboutFile, AllowedFinding, Checked, CheckedFile, FolderFinding, KnownColumns, Neighbours,
+    RULES, ScriptKind, check_decoding, check_folder, check_operations, check_script, check_split,
+    missing_down_script,
 };
 pub use migration_id::{MigrationId, MigrationIdError};
 pub use migration_name::{MigrationName, MigrationNameError};

@@ -176,3 +176,21 @@ fn what_is_allowed_does_not_count_and_is_told_with_its_reason() {
         "{text}"
     );
 }
+
+#[test]
+fn an_allow_for_what_only_earlier_scripts_tell_is_called_unused_only_when_they_are_known() {
+    let script = b"ALTER TABLE dbo.a ALTER COLUMN b INT; -- dbvc: allow=narrowed-type all fit";
+    let folder = folder(&[
+        ("V1__make_a_b.sql", b"CREATE TABLE dbo.a (b INT);"),
+        ("U1__make_a_b.sql", b"SELECT 1;"),
+        ("V2__change_a_b.sql", script),
+        ("U2__change_a_b.sql", b"SELECT 1;"),
+    ]);
+    assert_eq!(
+        of_file(folder.path(), "V2__change_a_b.sql"),
+        (lines(&[]), lines(&[]))
+    );
+    let (report, _) = json_of(folder.path(), &["."]);
+    let last = &report["files"][3]["findings"];
+    assert_eq!(last[0]["code"], "unused-allow", "{last}");
+}

@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::files::{FilesError, ListedFile, ListedFolder, ListedFolders};
 use crate::script::{
-    AllowedFinding, Batch, Checked, CheckedFile, Checksum, Encoding, EngineKind, FileName, Finding,
-    KnownColumns, PlacedOperation, Prefix, ScriptKind, Severity, Syntax, Version, check_decoding,
-    check_folder, check_operations, check_split, decode, operations, split,
+    AboutFile, AllowedFinding, Batch, Checked, CheckedFile, Checksum, Encoding, EngineKind,
+    FileName, Finding, KnownColumns, Neighbours, PlacedOperation, Prefix, ScriptKind, Severity,
+    Syntax, Version, check_decoding, check_folder, check_operations, check_split, decode,
+    operations, split,
 };
 
 /// What was found in all files. Its JSON is what `--format json` prints.
@@ -73,12 +74,20 @@ fn reports(folder: &ListedFolder) -> Result<Vec<FileReport>, FilesError> {
     let mut findings = findings_by_name(folder);
     let mut order: Vec<_> = (0..folder.files().len()).collect();
     order.sort_by_cached_key(|&index| version(&folder.files()[index]));
+    let neighbours = if folder.files().iter().all(|file| file.is_listed) {
+        Neighbours::Scripts
+    } else {
+        Neighbours::Names
+    };
     let mut known: HashMap<EngineKind, KnownColumns> = HashMap::new();
     let mut reports = Vec::new();
     for index in order {
         let file = &folder.files()[index];
         if file.is_listed {
-            let about_file = std::mem::take(&mut findings[index]);
+            let about_file = AboutFile {
+                findings: std::mem::take(&mut findings[index]),
+                neighbours,
+            };
             reports.push((index, FileReport::of_file(file, about_file, &mut known)?));
         }
     }
@@ -109,7 +118,7 @@ fn findings_by_name(folder: &ListedFolder) -> Vec<Vec<Finding>> {
 impl FileReport {
     fn of_file(
         file: &ListedFile,
-        about_file: Vec<Finding>,
+        about_file: AboutFile,
         known: &mut HashMap<EngineKind, KnownColumns>,
     ) -> Result<Self, FilesError> {
         let bytes = file.read()?;
@@ -118,14 +127,17 @@ impl FileReport {
             encoding: None,
             checksum: None,
             batches: Vec::new(),
-            findings: about_file,
+            findings: Vec::new(),
             allowed: Vec::new(),
             lines: HashMap::new(),
         };
         match decode(&bytes) {
-            Err(error) => report.findings.push(check_decoding(&error)),
+            Err(error) => {
+                report.findings = about_file.findings;
+                report.findings.push(check_decoding(&error));
+            }
             Ok(decoded) => {
-                report.add_text(&decoded.text, decoded.encoding, file, known);
+                report.add_text(&decoded.text, decoded.encoding, file, about_file, known);
                 report.keep_lines(&decoded.text);
             }
         }
@@ -159,6 +171,7 @@ impl FileReport {
         text: &str,
         encoding: Encoding,
         file: &ListedFile,
+        about_file: AboutFile,
         known: &mut HashMap<EngineKind, KnownColumns>,
     ) {
         self.encoding = Some(encoding.as_str());
@@ -173,6 +186,7 @@ impl FileReport {
                     .map(BatchReport::of_operation)
                     .collect();
             }
+            self.findings = about_file.findings;
             self.findings.extend(check_operations(text));
             return;
         };
@@ -182,7 +196,6 @@ impl FileReport {
         }
         let kind = FileName::parse(&file.name)
             .map_or(ScriptKind::Up, |name| ScriptKind::from(name.prefix));
-        let about_file = std::mem::take(&mut self.findings);
         // What down scripts and repeatable ones do to columns is not what later versions find.
         let mut passing = KnownColumns::default();
         let known = match version(file) {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::reading::Extent;
-use super::rules::RULES;
+use super::rules::{RULES, narrowed_type};
 use super::{Rule, Scope};
 use crate::script::directive::{AllowComment, allow_comments};
 use crate::script::finding::{Finding, Severity};
@@ -30,6 +30,39 @@ pub(super) const UNUSED_ALLOW: Rule = Rule {
     reason: "It would silence the next one who makes that mistake there.",
     remedy: "Remove it, or move it to the line of the finding or the line above its statement.",
 };
+
+/// What is known of a file beside its text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AboutFile {
+    /// What was found about it.
+    pub findings: Vec<Finding>,
+    /// What else is known.
+    pub neighbours: Neighbours,
+}
+
+/// What is known of the other files of a folder. A comment that allows a finding which only they can give rise to is not
+/// called unused as long as they are not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Neighbours {
+    /// Nothing.
+    Unknown,
+    /// Their names.
+    Names,
+    /// Their names, and what the scripts before this one do.
+    Scripts,
+}
+
+impl Neighbours {
+    /// Whether all that a rule looks at is known.
+    fn suffice_for(self, rule: &Rule) -> bool {
+        let of_earlier_scripts = rule.code == narrowed_type::RULE.code;
+        match self {
+            Self::Unknown => rule.scope != Scope::File && !of_earlier_scripts,
+            Self::Names => !of_earlier_scripts,
+            Self::Scripts => true,
+        }
+    }
+}
 
 /// What a check says of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +91,7 @@ pub(super) fn settle(
     text: &str,
     syntax: Syntax,
     findings: Vec<Finding>,
+    neighbours: Neighbours,
     statements: Option<&Vec<Extent>>,
 ) -> Checked {
     let mut by_code = ByCode::of(findings);
@@ -76,7 +110,7 @@ pub(super) fn settle(
                 let reason = reason.to_owned();
                 allowed.push((index, AllowedFinding { finding, reason }));
             }
-            None if statements.is_none() => {}
+            None if statements.is_none() || !neighbours.suffice_for(rule) => {}
             None => {
                 let hint = match rule.scope {
                     Scope::File if !comment.is_in_head => {

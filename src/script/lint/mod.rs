@@ -8,7 +8,7 @@ mod reading;
 mod rules;
 mod script;
 
-pub use allow::{AllowedFinding, Checked};
+pub use allow::{AboutFile, AllowedFinding, Checked, Neighbours};
 pub use encoding::check_decoding;
 pub use folder::{CheckedFile, FolderFinding, check_folder};
 pub use operations::check_operations;

@@ -1,6 +1,6 @@
 //! Checks the text of one script.
 
-use super::allow::{Checked, settle};
+use super::allow::{AboutFile, Checked, Neighbours, settle};
 use super::reading::{KnownColumns, Reading};
 use super::rules;
 use super::{EMPTY_SCRIPT, Rule, Scope};
@@ -82,7 +82,7 @@ pub(super) const MISPLACED_DIRECTIVE: Rule = Rule {
     remedy: "Move it to the comments before the first statement.",
 };
 
-/// Checks the text of a script in T-SQL or SQLite, which is for applying or for rolling back, by itself. What is known
+/// Checks the text of a script in T-SQL or SQLite, which is for applying or for rolling back, by itself. What was found
 /// about the whole file comes along, since a comment in the file may allow it. The findings are in the order of their places,
 /// without those that are allowed.
 #[must_use]
@@ -90,8 +90,12 @@ pub fn check_script(
     text: &str,
     syntax: Syntax,
     kind: ScriptKind,
-    about_file: Vec<Finding>,
+    findings: Vec<Finding>,
 ) -> Vec<Finding> {
+    let about_file = AboutFile {
+        findings,
+        neighbours: Neighbours::Unknown,
+    };
     let split = split(text, syntax);
     let mut known = KnownColumns::default();
     check_split(text, syntax, kind, about_file, &split, &mut known).findings
@@ -104,11 +108,11 @@ pub fn check_split(
     text: &str,
     syntax: Syntax,
     kind: ScriptKind,
-    about_file: Vec<Finding>,
+    about_file: AboutFile,
     split: &Result<Split<'_>, SplitError>,
     known: &mut KnownColumns,
 ) -> Checked {
-    let mut findings = about_file;
+    let mut findings = about_file.findings;
     let directives = Directives::of_script(text, syntax);
     let mut statements = Vec::new();
     match split {
@@ -135,7 +139,8 @@ pub fn check_split(
         findings.push(MISPLACED_DIRECTIVE.finding(message, place));
     }
     findings.sort_by_key(|finding| (finding.line, finding.column));
-    settle(text, syntax, findings, split.is_ok().then_some(&statements))
+    let statements = split.is_ok().then_some(&statements);
+    settle(text, syntax, findings, about_file.neighbours, statements)
 }
 
 fn split_error(error: &SplitError) -> Finding {
@@ -272,7 +277,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_makes_checking_panic(text in "(\\PC|\n|\r|GO|;|'|-- dbvc:|VACUUM|/\\*){0,30}") {
+        fn no_text_makes_checking_panic(text in "(\\PC|\n|\r|GO|;|'|-- dbvc:|VACUUM|/\\*|CREATE |ALTER |TABLE |DROP |ADD |COLUMN |UPDATE |DELETE |SET |FROM |INTO |IF |BEGIN |END |CASE |WITH |a |\\.|,|\\(|\\)|-- dbvc: allow=drop-table b\n){0,30}") {
             for syntax in [T_SQL, SQLITE] {
                 let _ = check_script(&text, syntax, ScriptKind::Up, Vec::new());
             }

@@ -8,7 +8,7 @@ mod index_without_online;
 pub(super) mod missing_down_script;
 mod missing_if_exists;
 pub(super) mod name_form;
-mod narrowed_type;
+pub(super) mod narrowed_type;
 mod no_transaction;
 mod not_null_without_default;
 mod not_understood;

@@ -4,7 +4,7 @@ use super::Rule;
 use crate::script::batch::split;
 use crate::script::finding::{Finding, Severity};
 use crate::script::lint::ScriptKind;
-use crate::script::lint::{KnownColumns, check_script, check_split};
+use crate::script::lint::{AboutFile, KnownColumns, Neighbours, check_script, check_split};
 use crate::script::syntax::Syntax;
 
 pub(super) const T_SQL: Syntax = Syntax::TransactSql;
@@ -33,7 +33,7 @@ pub(super) fn found_behind(rule: &Rule, earlier: &[&str], script: &str) -> Vec<(
             text,
             T_SQL,
             ScriptKind::Up,
-            Vec::new(),
+            about_file(),
             &split(text, T_SQL),
             &mut known,
         )
@@ -42,6 +42,13 @@ pub(super) fn found_behind(rule: &Rule, earlier: &[&str], script: &str) -> Vec<(
         let _ = check(script);
     }
     places(rule, check(script).findings)
+}
+
+fn about_file() -> AboutFile {
+    AboutFile {
+        findings: Vec::new(),
+        neighbours: Neighbours::Scripts,
+    }
 }
 
 /// Severity, line and column of what a rule finds in an up script.
