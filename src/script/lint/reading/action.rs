@@ -5,6 +5,7 @@ use super::name::Name;
 use super::reader::{Reader, items, outside};
 use super::sentence::Sentence;
 use super::token::Token;
+use super::words::{KINDS, SQLITE_BEGINNINGS, TABLE_ACTIONS};
 use crate::script::statement::part::Part;
 use crate::script::statement::{BEGINNINGS, PAIRS};
 use crate::script::syntax::Syntax;
@@ -68,112 +69,6 @@ pub(in crate::script::lint) enum Action<'a> {
     Other,
     NotUnderstood,
 }
-
-/// What stands behind CREATE, ALTER or DROP in T-SQL and SQLite, and in ALTER TABLE … DROP, in alphabetical order.
-pub(super) const KINDS: [&str; 56] = [
-    "AGGREGATE",
-    "APPLICATION",
-    "ASSEMBLY",
-    "ASYMMETRIC",
-    "AUTHORIZATION",
-    "AVAILABILITY",
-    "BROKER",
-    "CERTIFICATE",
-    "CLUSTERED",
-    "COLUMN",
-    "COLUMNSTORE",
-    "CONSTRAINT",
-    "CONTRACT",
-    "CREDENTIAL",
-    "CRYPTOGRAPHIC",
-    "DATABASE",
-    "DEFAULT",
-    "ENDPOINT",
-    "EVENT",
-    "EXTERNAL",
-    "FULLTEXT",
-    "FUNCTION",
-    "INDEX",
-    "LOGIN",
-    "MASTER",
-    "MATERIALIZED",
-    "MESSAGE",
-    "NONCLUSTERED",
-    "PARTITION",
-    "PERIOD",
-    "PRIMARY",
-    "PROC",
-    "PROCEDURE",
-    "QUEUE",
-    "REMOTE",
-    "RESOURCE",
-    "ROLE",
-    "ROUTE",
-    "RULE",
-    "SCHEMA",
-    "SEARCH",
-    "SECURITY",
-    "SELECTIVE",
-    "SENSITIVITY",
-    "SEQUENCE",
-    "SERVER",
-    "SERVICE",
-    "SIGNATURE",
-    "SPATIAL",
-    "STATISTICS",
-    "SYMMETRIC",
-    "SYNONYM",
-    "TABLE",
-    "TRIGGER",
-    "TYPE",
-    "VIEW",
-];
-
-/// The same for kinds of which few know, so that the list above stays in order.
-const RARE_KINDS: [&str; 10] = [
-    "JSON",
-    "TEMP",
-    "TEMPORARY",
-    "UNIQUE",
-    "USER",
-    "VECTOR",
-    "VIRTUAL",
-    "WORKLOAD",
-    "XML",
-    "EDGE",
-];
-
-/// What ALTER TABLE does beside ADD, ALTER COLUMN and DROP.
-const TABLE_ACTIONS: [&str; 9] = [
-    "ALTER", "CHECK", "DISABLE", "ENABLE", "NOCHECK", "REBUILD", "RENAME", "SET", "SWITCH",
-];
-
-/// The first words of SQLite's statements, in alphabetical order. Source: <https://www.sqlite.org/lang.html>.
-const SQLITE_BEGINNINGS: [&str; 23] = [
-    "ALTER",
-    "ANALYZE",
-    "ATTACH",
-    "BEGIN",
-    "COMMIT",
-    "CREATE",
-    "DELETE",
-    "DETACH",
-    "DROP",
-    "END",
-    "EXPLAIN",
-    "INSERT",
-    "PRAGMA",
-    "REINDEX",
-    "RELEASE",
-    "REPLACE",
-    "ROLLBACK",
-    "SAVEPOINT",
-    "SELECT",
-    "UPDATE",
-    "VACUUM",
-    "VALUES",
-    "WITH",
-];
 
 /// What a statement does. A procedure may be called without EXEC by the first statement of a batch.
 pub(super) fn action<'a>(
@@ -298,7 +193,7 @@ fn create<'a>(batch: &'a str, mut reader: Reader<'_, 'a>, syntax: Syntax) -> Rea
 }
 
 fn known_kind<'a>(kind: Part<'a>) -> Read<'a> {
-    if kind.is_in(&KINDS) || kind.is_any(&RARE_KINDS) {
+    if kind.is_in(&KINDS) {
         Ok(Action::Other)
     } else {
         Err(NotUnderstood)

@@ -9,6 +9,7 @@ mod parsed;
 mod reader;
 mod sentence;
 mod token;
+mod words;
 
 use std::collections::HashSet;
 

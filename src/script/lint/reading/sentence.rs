@@ -5,6 +5,7 @@
 //! CASE, save where the statement before it is known to have it.
 
 use super::token::{Token, tokens};
+use super::words::KINDS;
 use crate::script::batch::Batch;
 use crate::script::statement::part::{Part, SEMICOLON};
 use crate::script::statement::{BEGINNINGS, defines_module};
@@ -315,7 +316,7 @@ fn is_inside_another(part: Part<'_>, before: Part<'_>, first: Part<'_>) -> bool 
     matches!(before, Part::Symbol(b'.' | b','))
         || before.is_any(&BEFORE_NONE)
         || of_foreign_key
-        || if_exists && before.is_in(&super::action::KINDS)
+        || if_exists && before.is_in(&KINDS)
 }
 
 #[cfg(test)]
@@ -368,7 +369,7 @@ mod tests {
                 "ELSE",
                 "UPDATE t SET a = 1",
             ],
-            &["DROP TABLE IF EXISTS t", "IF 1 = 1", "DROP TABLE u"],
+            &["DROP USER IF EXISTS t", "IF 1 = 1", "DROP TABLE u"],
             &[
                 "GRANT SELECT, UPDATE, DELETE ON t TO bob",
                 "TRUNCATE TABLE t",
