@@ -138,7 +138,7 @@ fn a_file_with_a_wrong_name_is_an_error_and_its_batches_are_still_listed() {
         codes(&report),
         expected(&[
             ("./add_users.sql", &["file-name"]),
-            ("./add_users.sqlite.sql", &["file-name"])
+            ("./add_users.sqlite.sql", &["file-name", "not-understood"])
         ])
     );
     let lines = |file: usize| -> Vec<_> {

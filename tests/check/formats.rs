@@ -24,8 +24,14 @@ fn sarif(folder: &std::path::Path, arguments: &[&str]) -> (Value, i32) {
     (value, exit_code(&output))
 }
 
+/// The pattern of a language in the schema has a bracket too many to be one; nothing here has a language.
 fn validator() -> jsonschema::Validator {
-    let schema: Value = serde_json::from_str(include_str!("../schemas/sarif-2.1.0.json")).unwrap();
+    let mut schema: Value =
+        serde_json::from_str(include_str!("../schemas/sarif-2.1.0.json")).unwrap();
+    for definition in ["run", "toolComponent"] {
+        let language = &mut schema["definitions"][definition]["properties"]["language"];
+        language.as_object_mut().unwrap().remove("pattern").unwrap();
+    }
     jsonschema::options()
         .should_validate_formats(true)
         .build(&schema)

@@ -124,7 +124,7 @@ pub fn check_split(
             let reading = Reading::of(split, syntax, kind, known);
             let directives = directives.as_ref().ok();
             findings.extend(rules::check(text, syntax, split, directives, &reading));
-            statements = reading.extents(split);
+            statements = reading.extents;
         }
     }
     findings.extend(

@@ -150,7 +150,7 @@ fn create<'a>(batch: &'a str, mut reader: Reader<'_, 'a>, syntax: Syntax) -> Rea
         let table = reader.name().ok_or(NotUnderstood)?;
         let is_list = reader.peek() == Part::Symbol(b'(');
         let columns = match reader.parenthesised() {
-            Some(inside) => columns(batch, inside, syntax)?,
+            Some(inside) => columns(batch, inside, syntax, false)?,
             None if is_list => return Err(NotUnderstood),
             None => Vec::new(),
         };
@@ -204,10 +204,11 @@ fn columns<'a>(
     batch: &'a str,
     tokens: &[Token<'a>],
     syntax: Syntax,
+    may_have_rows: bool,
 ) -> Result<Vec<Column<'a>>, NotUnderstood> {
     items(tokens)
         .into_iter()
-        .filter_map(|item| column(batch, item, syntax).transpose())
+        .filter_map(|item| column(batch, item, syntax, may_have_rows).transpose())
         .collect()
 }
 
@@ -225,11 +226,11 @@ fn alter<'a>(batch: &'a str, mut reader: Reader<'_, 'a>, syntax: Syntax) -> Read
     }
     if reader.eat("ADD") {
         reader.eat("COLUMN");
-        let columns = columns(batch, reader.rest(), syntax)?;
+        let columns = columns(batch, reader.rest(), syntax, true)?;
         return Ok(Action::AddColumns { table, columns });
     }
     if reader.eat_all(&["ALTER", "COLUMN"]) {
-        return Ok(match column(batch, reader.rest(), syntax)? {
+        return Ok(match column(batch, reader.rest(), syntax, false)? {
             Some(column) => Action::AlterColumn { table, column },
             None => Action::AlterTable { table },
         });

@@ -5,7 +5,6 @@
 
 use sqlparser::ast::{ColumnDef, ColumnOption};
 
-use super::column_type::ColumnType;
 use super::name::Name;
 use super::parsed;
 use super::reader::{Reader, outside};
@@ -16,8 +15,8 @@ use crate::script::syntax::Syntax;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::script::lint) struct Column<'a> {
     pub(in crate::script::lint) name: Name<'a>,
-    /// `None` when it is not known.
-    pub(super) data_type: Option<ColumnType>,
+    /// Name, type and what else is said of it, as written.
+    pub(super) definition: &'a str,
     /// Whether rows that are there already would need a value that nothing gives them.
     pub(in crate::script::lint) needs_value: bool,
 }
@@ -36,7 +35,7 @@ const NO_COLUMN: [&str; 10] = [
     "UNIQUE",
 ];
 
-/// Reads one item of a list of columns. `Ok(None)` when it is no column.
+/// Reads one item of a list of columns, which are added to a table that may have rows or not. `Ok(None)` when it is no column.
 ///
 /// # Errors
 ///
@@ -45,6 +44,7 @@ pub(super) fn column<'a>(
     batch: &'a str,
     item: &[Token<'a>],
     syntax: Syntax,
+    may_have_rows: bool,
 ) -> Result<Option<Column<'a>>, NotUnderstood> {
     let mut reader = Reader::of(item);
     if reader.peek().is_any(&NO_COLUMN) {
@@ -57,17 +57,18 @@ pub(super) fn column<'a>(
     {
         return Err(NotUnderstood);
     }
-    Ok(Some(match parsed::column(batch, item, syntax) {
-        Some(parsed) => Column {
-            name,
-            data_type: ColumnType::of(&parsed.data_type, syntax),
-            needs_value: needs_value(&parsed),
-        },
-        None => Column {
-            name,
-            data_type: None,
-            needs_value: needs_value_by_words(reader),
-        },
+    let ends = item.first().zip(item.last());
+    let definition = ends.and_then(|(first, last)| batch.get(first.offset..last.end()));
+    let definition = definition.ok_or(NotUnderstood)?;
+    // Few columns are parsed: that costs more than all else that is done with them.
+    let needs_value = may_have_rows
+        && is_not_null(reader)
+        && parsed::column(definition, syntax)
+            .map_or_else(|| !is_given_by_words(reader), |parsed| !is_given(&parsed));
+    Ok(Some(Column {
+        name,
+        definition,
+        needs_value,
     }))
 }
 
@@ -75,35 +76,34 @@ pub(super) fn column<'a>(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct NotUnderstood;
 
-fn needs_value(definition: &ColumnDef) -> bool {
-    let has = |is_such: fn(&ColumnOption) -> bool| {
-        definition
-            .options
-            .iter()
-            .any(|option| is_such(&option.option))
-    };
-    // The server gives rows these values by itself.
-    let is_row_version = {
-        let name = definition.data_type.to_string();
-        ["ROWVERSION", "TIMESTAMP"]
-            .iter()
-            .any(|own| name.eq_ignore_ascii_case(own))
-    };
-    let is_given = has(|option| {
-        matches!(
-            option,
-            ColumnOption::Default(_) | ColumnOption::Identity(_) | ColumnOption::Generated { .. }
-        )
-    });
-    has(|option| *option == ColumnOption::NotNull) && !is_given && !is_row_version
+fn is_not_null(reader: Reader<'_, '_>) -> bool {
+    let words: Vec<_> = outside(reader.rest()).map(|token| token.part).collect();
+    words
+        .windows(2)
+        .any(|two| two[0].is("NOT") && two[1].is("NULL"))
 }
 
-/// As [`needs_value`], by the words behind the name.
-fn needs_value_by_words(reader: Reader<'_, '_>) -> bool {
-    let words: Vec<_> = outside(reader.rest()).map(|token| token.part).collect();
-    let not_null = words
-        .windows(2)
-        .any(|two| two[0].is("NOT") && two[1].is("NULL"));
+/// Whether rows that are there already get a value.
+fn is_given(definition: &ColumnDef) -> bool {
+    // The server gives rows these values by itself.
+    let data_type = definition.data_type.to_string();
+    let is_row_version = ["ROWVERSION", "TIMESTAMP"]
+        .iter()
+        .any(|own| data_type.eq_ignore_ascii_case(own));
+    let mut options = definition.options.iter().map(|option| &option.option);
+    is_row_version
+        || options.any(|option| {
+            matches!(
+                option,
+                ColumnOption::Default(_)
+                    | ColumnOption::Identity(_)
+                    | ColumnOption::Generated { .. }
+            )
+        })
+}
+
+/// As [`is_given`], by the words behind the name.
+fn is_given_by_words(reader: Reader<'_, '_>) -> bool {
     let gives = [
         "AS",
         "DEFAULT",
@@ -112,5 +112,5 @@ fn needs_value_by_words(reader: Reader<'_, '_>) -> bool {
         "ROWVERSION",
         "TIMESTAMP",
     ];
-    not_null && !words.iter().any(|part| part.is_any(&gives))
+    reader.has(&gives)
 }

@@ -2,6 +2,7 @@
 
 use sqlparser::ast::DataType;
 
+use super::parsed;
 use crate::script::syntax::Syntax;
 
 /// The type of a column. Types that are not listed here are not compared.
@@ -45,12 +46,16 @@ struct Moment {
 }
 
 impl ColumnType {
-    /// The type as sqlparser read it. `None` when it is not one that is compared, or a type of SQLite, which holds in
+    /// The type in the definition of a column. `None` when it is not one that is compared, or a type of SQLite, which holds in
     /// every column what it is given.
-    pub(super) fn of(data_type: &DataType, syntax: Syntax) -> Option<Self> {
+    pub(super) fn of_definition(definition: &str, syntax: Syntax) -> Option<Self> {
         if syntax == Syntax::Sqlite {
             return None;
         }
+        Self::of(&parsed::column(definition, syntax)?.data_type)
+    }
+
+    fn of(data_type: &DataType) -> Option<Self> {
         let shown = data_type.to_string();
         let (name, arguments) = match shown.split_once('(') {
             Some((name, arguments)) => (name, arguments.trim_end_matches(')')),
@@ -221,7 +226,7 @@ mod tests {
     fn of(text: &str) -> Option<ColumnType> {
         let parser = Parser::new(&MsSqlDialect {}).try_with_sql(text);
         let data_type = parser.unwrap().parse_data_type().unwrap();
-        ColumnType::of(&data_type, Syntax::TransactSql)
+        ColumnType::of(&data_type)
     }
 
     fn narrows(old: &str, new: &str) -> bool {

@@ -4,26 +4,26 @@ use std::collections::HashMap;
 
 use super::action::Action;
 use super::column::Column;
-use super::column_type::ColumnType;
 use super::name::Name;
 use crate::script::syntax::Syntax;
 
-/// What is known of the columns of a database from the scripts that ran before, in the order of their versions. What was
+/// What is known of the columns of a database, by their definitions, from the scripts that ran before, in the order of their versions. What was
 /// there before them, or was renamed, is not known.
 #[derive(Debug, Default, Clone)]
-pub struct KnownColumns(HashMap<String, HashMap<String, ColumnType>>);
+pub struct KnownColumns(HashMap<String, HashMap<String, String>>);
 
 impl KnownColumns {
-    /// The type of a column, when a script has said it.
-    pub(super) fn data_type(
+    /// The definition of a column, when a script has said it.
+    pub(super) fn definition(
         &self,
         table: &Name<'_>,
         column: &Name<'_>,
         syntax: Syntax,
-    ) -> Option<&ColumnType> {
-        self.0
-            .get(&table.key(syntax))?
+    ) -> Option<&str> {
+        let columns = self.0.get(&table.key(syntax))?;
+        columns
             .get(&column.last().to_lowercase())
+            .map(String::as_str)
     }
 
     /// Takes in what a statement does.
@@ -57,10 +57,7 @@ impl KnownColumns {
         let known = self.0.entry(table.key(syntax)).or_default();
         for column in columns {
             let name = column.name.last().to_lowercase();
-            match &column.data_type {
-                Some(data_type) => known.insert(name, data_type.clone()),
-                None => known.remove(&name),
-            };
+            known.insert(name, column.definition.to_owned());
         }
     }
 }

@@ -14,6 +14,7 @@ mod words;
 use std::collections::HashSet;
 
 pub(super) use action::Action;
+use column_type::ColumnType;
 pub use known::KnownColumns;
 pub(super) use name::Name;
 
@@ -27,8 +28,14 @@ pub(super) struct Reading<'a> {
     pub(super) syntax: Syntax,
     /// What the script is for.
     pub(super) kind: ScriptKind,
+    /// The statements that some rule asks about, in order.
     pub(super) statements: Vec<Statement<'a>>,
+    /// Where each statement lies, and each `GO` line, in order.
+    pub(super) extents: Vec<Extent>,
 }
+
+/// Where a statement, or a `GO` line, begins and where its last part does, by line and column.
+pub(super) type Extent = ((u32, u32), (u32, u32));
 
 /// A statement of a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,8 +43,6 @@ pub(super) struct Statement<'a> {
     pub(super) action: Action<'a>,
     /// Where it begins in the file: line and column.
     pub(super) place: (u32, u32),
-    /// Where its last part begins.
-    pub(super) end: (u32, u32),
     /// Whether it only runs under a condition that the script states.
     pub(super) is_conditional: bool,
     /// Whether what it is about was made by the script itself, or is a temporary table: then nothing is lost.
@@ -56,6 +61,11 @@ impl<'a> Reading<'a> {
     ) -> Self {
         let mut own = Own::default();
         let mut statements = Vec::new();
+        let go_lines = split
+            .separators
+            .iter()
+            .map(|go| ((go.line, 1), (go.line, 1)));
+        let mut extents: Vec<_> = go_lines.collect();
         for batch in &split.batches {
             for (index, sentence) in sentence::sentences(batch, syntax).into_iter().enumerate() {
                 let action = match action::action(batch.text, &sentence, index == 0, syntax) {
@@ -64,42 +74,31 @@ impl<'a> Reading<'a> {
                     }
                     action => action,
                 };
+                let place = sentence.tokens[0].place;
+                extents.push((place, sentence.end));
+                if action == Action::Other {
+                    continue;
+                }
                 let is_on_own = own.has(&action, syntax);
                 own.learn(&action, syntax);
                 let narrowed = narrowed(&action, known, syntax);
                 known.learn(&action, syntax);
                 statements.push(Statement {
                     action,
-                    place: sentence.tokens[0].place,
-                    end: sentence.end,
+                    place,
                     is_conditional: sentence.is_conditional,
                     is_on_own,
                     narrowed,
                 });
             }
         }
+        extents.sort_unstable();
         Self {
             syntax,
             kind,
             statements,
+            extents,
         }
-    }
-}
-
-/// Where a statement, or a `GO` line, begins and where its last part does, by line and column.
-pub(super) type Extent = ((u32, u32), (u32, u32));
-
-impl Reading<'_> {
-    /// The statements and `GO` lines of the script, in order.
-    pub(super) fn extents(&self, split: &Split<'_>) -> Vec<Extent> {
-        let statements = self.statements.iter().map(|one| (one.place, one.end));
-        let lines = split
-            .separators
-            .iter()
-            .map(|line| ((line.line, 1), (line.line, 1)));
-        let mut extents: Vec<_> = statements.chain(lines).collect();
-        extents.sort_unstable();
-        extents
     }
 }
 
@@ -108,9 +107,10 @@ fn narrowed(action: &Action<'_>, known: &KnownColumns, syntax: Syntax) -> Option
     let Action::AlterColumn { table, column } = action else {
         return None;
     };
-    let old = known.data_type(table, &column.name, syntax)?;
-    let new = column.data_type.as_ref()?;
-    new.is_narrower_than(old)
+    let old = known.definition(table, &column.name, syntax)?;
+    let old = ColumnType::of_definition(old, syntax)?;
+    let new = ColumnType::of_definition(column.definition, syntax)?;
+    new.is_narrower_than(&old)
         .then(|| (old.shown().to_owned(), new.shown().to_owned()))
 }
 

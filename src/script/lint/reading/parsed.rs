@@ -6,12 +6,10 @@ use sqlparser::parser::Parser;
 use sqlparser::tokenizer::Token as ParsedToken;
 
 use super::sentence::Sentence;
-use super::token::Token;
 use crate::script::syntax::Syntax;
 
 /// The definition of a column, when sqlparser reads all of it.
-pub(super) fn column(batch: &str, item: &[Token<'_>], syntax: Syntax) -> Option<ColumnDef> {
-    let text = batch.get(item.first()?.offset..item.last()?.end())?;
+pub(super) fn column(text: &str, syntax: Syntax) -> Option<ColumnDef> {
     let mut parser = Parser::new(dialect(syntax)).try_with_sql(text).ok()?;
     let definition = parser.parse_column_def().ok()?;
     (parser.peek_token().token == ParsedToken::EOF).then_some(definition)
