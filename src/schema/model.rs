@@ -4,6 +4,7 @@
 //! business of [`normalise`](super::normalise). A fact that is absent is left out of the JSON, and a reader takes a
 //! missing field as absent: so fields can be added for other engines without a new format.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::container::Container;
@@ -11,7 +12,7 @@ use super::container::Container;
 /// The schema of one database at one moment.
 ///
 /// Names are single strings: `orders` on SQLite, `dbo.orders` on SQL Server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Schema {
     /// First in the JSON, so that a newer format is recognised before anything of it is misread.
@@ -34,7 +35,8 @@ pub struct Schema {
 /// The format in which this dbvc writes schemas; it reads this one and those before it.
 ///
 /// The type has one value, so a schema in memory cannot claim another format.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(into = "u32", extend("const" = FormatVersion::CURRENT))]
 pub struct FormatVersion;
 
 impl FormatVersion {
@@ -63,7 +65,9 @@ impl<'de> Deserialize<'de> for FormatVersion {
 }
 
 /// A table with everything that belongs to it except triggers, which can also stand on views.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Table {
     pub name: String,
@@ -85,7 +89,9 @@ pub struct Table {
 }
 
 /// How a table is kept, where that differs from the engine's default.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct TableOptions {
     #[serde(default, skip_serializing_if = "is_false")]
@@ -104,7 +110,9 @@ impl TableOptions {
 }
 
 /// A column of a table.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Column {
     pub name: String,
@@ -130,7 +138,7 @@ pub struct Column {
 }
 
 /// How a generated (computed) column comes by its value.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Generated {
     pub expression: String,
@@ -140,7 +148,7 @@ pub struct Generated {
 }
 
 /// One member of a key or an index.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyColumn {
     #[serde(flatten)]
@@ -164,7 +172,7 @@ impl KeyColumn {
 }
 
 /// What is indexed: a column by its name, or the value of an expression. Keys have only columns.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum KeyTerm {
     Column(String),
@@ -172,7 +180,9 @@ pub enum KeyTerm {
 }
 
 /// The primary key of a table; there is at most one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct PrimaryKey {
     /// Absent when nobody gave it one; a name that the server made up is no name.
@@ -188,7 +198,9 @@ pub struct PrimaryKey {
 }
 
 /// A unique constraint (not a unique index, which is an [`Index`]).
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Unique {
     /// Absent when nobody gave it one; a name that the server made up is no name.
@@ -204,7 +216,9 @@ pub struct Unique {
 }
 
 /// A foreign key.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct ForeignKey {
     /// Absent when nobody gave it one; a name that the server made up is no name.
@@ -227,7 +241,9 @@ pub struct ForeignKey {
 }
 
 /// What a foreign key does to its rows when the referenced row changes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReferentialAction {
     #[default]
@@ -264,7 +280,9 @@ impl ReferentialAction {
 }
 
 /// A check constraint, of a column or of the table.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
     /// Absent when nobody gave it one; a name that the server made up is no name.
@@ -277,7 +295,9 @@ pub struct Check {
 }
 
 /// An index that is not the means of a key or a unique constraint.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
     pub name: String,
@@ -300,7 +320,9 @@ pub struct Index {
 }
 
 /// A view, procedure or function: a name and the text that made it, which is empty when it cannot be read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Module {
     pub name: String,
@@ -314,7 +336,9 @@ pub struct Module {
 }
 
 /// A trigger on a table or a view.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Trigger {
     /// Without the schema, which is that of the table.
@@ -331,7 +355,9 @@ pub struct Trigger {
 }
 
 /// The settings of the session that made a module, which SQL Server keeps with it and runs it under whoever calls.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct ModuleSettings {
     /// `= NULL` is true of NULL.
@@ -343,7 +369,9 @@ pub struct ModuleSettings {
 }
 
 /// The kinds of object that come and go on their own; columns belong to their table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum ObjectKind {
     Table,
@@ -379,7 +407,7 @@ impl ObjectKind {
 }
 
 /// How many objects of each kind a schema has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectCounts {
     pub tables: usize,
