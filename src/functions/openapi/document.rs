@@ -11,11 +11,12 @@ use crate::functions::accept::MediaType;
 use crate::functions::problem::{Body, Code, ErrorStatus};
 use crate::functions::router::param_names;
 use crate::functions::{HTTP_FUNCTIONS, HttpFunction};
-use crate::script::{DatabaseId, MigrationId};
 
 use super::examples::Examples;
 use super::kinds;
-use super::operation::{Field, Header, Operation, SchemaOf, Success, of, optional, required};
+use super::operation::{
+    Header, Operation, PATH_PARAMETERS, PREFER, REQUEST_ID, RETRY_AFTER, SchemaOf, Success, of,
+};
 use super::parts::{
     Components, Content, Document, HeaderObject, OperationObject, OrReference, Parameter,
     RequestBody, Response,
@@ -25,31 +26,6 @@ use super::parts::{
 const SCHEMAS: &str = "/components/schemas";
 /// The type of a problem.
 const PROBLEM: &str = "application/problem+json";
-
-/// The parameters of paths.
-const PATH_PARAMETERS: &[Field] = &[
-    required("databaseId", "The id of a database.", of::<DatabaseId>),
-    required("migrationId", "The id of a migration.", of::<MigrationId>),
-    required("runId", "The id of a run.", kinds::string),
-];
-
-const PREFER: Field = optional(
-    "prefer",
-    "`respond-async` (RFC 7240) is answered by 202 as soon as the request is known to be valid.",
-    kinds::string,
-);
-
-const REQUEST_ID: Header = Header {
-    name: "x-request-id",
-    description: "The host's invocation id where there is one; the log has it too.",
-    is_required: true,
-};
-
-const RETRY_AFTER: Header = Header {
-    name: "retry-after",
-    description: "The seconds after which another attempt may succeed.",
-    is_required: true,
-};
 
 /// Headers that most answers have.
 const SHARED_HEADERS: &[Header] = &[REQUEST_ID, RETRY_AFTER];

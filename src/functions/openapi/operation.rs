@@ -4,6 +4,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 
 use crate::functions::problem::Code;
 use crate::functions::request::Method;
+use crate::script::{DatabaseId, MigrationId};
 
 use super::kinds;
 
@@ -90,6 +91,20 @@ pub const fn optional(name: &'static str, description: &'static str, schema: Sch
     }
 }
 
+/// The parameters of paths.
+pub const PATH_PARAMETERS: &[Field] = &[
+    required("databaseId", "The id of a database.", of::<DatabaseId>),
+    required("migrationId", "The id of a migration.", of::<MigrationId>),
+    required("runId", "The id of a run.", kinds::string),
+];
+
+/// That the caller prefers not to wait.
+pub const PREFER: Field = optional(
+    "prefer",
+    "`respond-async` (RFC 7240) is answered by 202 as soon as the request is known to be valid.",
+    kinds::string,
+);
+
 /// Who asks, for functions whose body does not say it.
 pub const EXECUTOR: Field = optional("executor", "Who asks.", kinds::person);
 
@@ -132,6 +147,20 @@ pub struct Header {
     /// Whether such an answer always has it.
     pub is_required: bool,
 }
+
+/// What finds an answer again in the log.
+pub const REQUEST_ID: Header = Header {
+    name: "x-request-id",
+    description: "The host's invocation id where there is one; the log has it too.",
+    is_required: true,
+};
+
+/// When to try again.
+pub const RETRY_AFTER: Header = Header {
+    name: "retry-after",
+    description: "The seconds after which another attempt may succeed.",
+    is_required: true,
+};
 
 /// Where what was made, or what is going on, can be asked for.
 pub const LOCATION: Header = Header {
