@@ -19,18 +19,18 @@ use crate::support::contract;
 #[derive(Clone, Debug)]
 pub struct Client {
     address: SocketAddr,
-    answers: Answers,
+    answering: Answering,
 }
 
 /// Who answers, and so what is expected of every answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answers {
+pub enum Answering {
     /// Some program of a test: nothing.
-    OfAnybody,
+    Anybody,
     /// A dbvc behind a host, which answers by itself now and then: what dbvc answers is held against its description.
-    OfDbvcBehindAHost,
+    HostAndDbvc,
     /// A dbvc and nobody else.
-    OfDbvc,
+    Dbvc,
 }
 
 /// Ends its task when it is dropped.
@@ -43,8 +43,8 @@ impl Drop for AbortOnDrop {
 }
 
 impl Client {
-    pub fn new(address: SocketAddr, answers: Answers) -> Self {
-        Self { address, answers }
+    pub fn new(address: SocketAddr, answering: Answering) -> Self {
+        Self { address, answering }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -72,7 +72,7 @@ impl Client {
         assert!(path.starts_with('/'), "a path begins with a slash: {path}");
         RequestBuilder {
             address: self.address,
-            answers: self.answers,
+            answering: self.answering,
             method: method.parse().expect("a method is a token"),
             path: path.to_owned(),
             headers: Vec::new(),
@@ -86,7 +86,7 @@ impl Client {
 #[derive(Clone, Debug)]
 pub struct RequestBuilder {
     address: SocketAddr,
-    answers: Answers,
+    answering: Answering,
     method: Method,
     path: String,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -172,8 +172,8 @@ impl RequestBuilder {
             .map_err(|e| wire::with_causes(&e))?
             .to_bytes();
         let answer = Answer::new(what, parts.status.as_u16(), parts.headers, bytes);
-        if self.answers == Answers::OfDbvc
-            || (self.answers == Answers::OfDbvcBehindAHost && !answer.is_of_the_host())
+        if self.answering == Answering::Dbvc
+            || (self.answering == Answering::HostAndDbvc && !answer.is_of_the_host())
         {
             contract::expect_described(&sent, &answer);
         }

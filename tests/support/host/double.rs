@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::app::{App, Trigger};
 use super::builder::{HostBuilder, Mode, Place};
-use super::client::{AbortOnDrop, Answer, Answers, Client, RequestBuilder};
+use super::client::{AbortOnDrop, Answer, Answering, Client, RequestBuilder};
 use super::handler::{self, Handler, Launch, State};
 use super::journal::{Invocation, Journal, Line, Outcome, Stream};
 use super::payload::{self, Framing};
@@ -61,9 +61,9 @@ impl Host {
             .as_ref()
             .is_some_and(|launch| launch.program == Path::new(env!("CARGO_BIN_EXE_dbvc")));
         let (behind_host, past_host) = if is_dbvc {
-            (Answers::OfDbvcBehindAHost, Answers::OfDbvc)
+            (Answering::HostAndDbvc, Answering::Dbvc)
         } else {
-            (Answers::OfAnybody, Answers::OfAnybody)
+            (Answering::Anybody, Answering::Anybody)
         };
         let handler = match launch {
             None => Handler::attached(port),
