@@ -3,13 +3,21 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A UTC moment with millisecond precision, written `2025-11-27T14:30:00.000Z`.
 ///
 /// The text has a fixed length, so that comparing texts compares moments: SQLite compares them so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Timestamp(jiff::Timestamp);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+pub struct Timestamp(
+    #[schemars(
+        with = "String",
+        regex(pattern = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{3}Z$"),
+        extend("format" = "date-time")
+    )]
+    jiff::Timestamp,
+);
 
 impl Timestamp {
     /// The first moment that every engine can hold: the beginning of the year 1.

@@ -10,7 +10,7 @@ use support::host::app::{is_function_name, methods_meet};
 use support::host::{App, AuthLevel, Trigger};
 
 /// Method and route of every HTTP function, and the key it asks for.
-const HTTP: [(&str, &[&str], &str, AuthLevel); 15] = {
+const HTTP: [(&str, &[&str], &str, AuthLevel); 16] = {
     use AuthLevel::{Anonymous, Function};
     [
         ("dbvc", &["GET"], "dbvc", Function),
@@ -65,6 +65,7 @@ const HTTP: [(&str, &[&str], &str, AuthLevel); 15] = {
             "dbvc/migrations/status",
             Function,
         ),
+        ("dbvc-openapi", &["GET"], "dbvc/openapi.json", Function),
         ("dbvc-runs", &["GET"], "dbvc/runs/{runId?}", Function),
         (
             "dbvc-runs-cancel",
@@ -166,6 +167,15 @@ fn methods_route_and_key_are_those_of_the_contract() {
         assert_eq!(found, methods, "{name}");
         assert_eq!(*found_level, level, "{name}");
         assert!(only_http, "{name} would not be forwarded");
+    }
+}
+
+#[test]
+fn what_is_said_of_keys_is_what_the_host_asks_for() {
+    for function in dbvc::functions::HTTP_FUNCTIONS {
+        let row = HTTP.iter().find(|row| row.0 == function.name);
+        let asks = row.is_some_and(|row| row.3 != AuthLevel::Anonymous);
+        assert_eq!(function.needs_key, asks, "{}", function.name);
     }
 }
 

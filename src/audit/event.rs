@@ -1,5 +1,6 @@
 //! An event of the trail, and the hash that ties it to the one before.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -17,7 +18,7 @@ const MAX_TEXT_CHARS: usize = 1_500;
 const MAX_LIST_ITEMS: usize = 20;
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum EventType {
     /// A migration was registered.
@@ -140,7 +141,7 @@ pub struct EventDraft {
 }
 
 /// An event of the trail.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
     /// Its id.
@@ -167,6 +168,7 @@ pub struct Event {
     /// The environment.
     pub environment: String,
     /// What else there is to say.
+    #[schemars(with = "serde_json::Map<String, serde_json::Value>")]
     pub data: serde_json::Value,
     /// Hash of the event before; null for the first.
     pub previous_hash: Option<String>,

@@ -1,5 +1,6 @@
 //! What a server said while it ran a script: row counts, messages and errors, with the lines of the file.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Leftover;
@@ -25,7 +26,7 @@ impl BatchText {
 }
 
 /// What PRINT and its kin said.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerMessage {
     /// The text.
@@ -39,7 +40,7 @@ pub struct ServerMessage {
 }
 
 /// One error that the server sent for a batch.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerError {
     /// The server's error number; on SQLite the extended result code.
@@ -59,7 +60,7 @@ pub struct ServerError {
 }
 
 /// One batch that ran to its end, well or not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchReport {
     /// Number of the batch, from 1.

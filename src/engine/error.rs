@@ -1,5 +1,6 @@
 //! Why the engine did not do what it was asked: one variant for each code of the HTTP contract that can arise here.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::audit::ArchiveError;
@@ -10,7 +11,7 @@ use crate::time::Timestamp;
 use super::view::Run;
 
 /// Who holds a database, as callers see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LockHolder {
     /// The instance that holds the lock.
@@ -22,7 +23,7 @@ pub struct LockHolder {
 }
 
 /// A field of a request that the engine found wrong.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct FieldError {
     /// The field as the request names it.
     pub field: String,
@@ -329,7 +330,7 @@ impl EngineError {
 }
 
 /// A problem as it stands in a run object: code and what to do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ProblemNote {
     /// The code of the HTTP contract.

@@ -1,5 +1,6 @@
 //! What callers ask of the engine, whether by HTTP, by a timer or by the command line.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::script::{DatabaseId, EngineKind, FileName, MigrationName, Version};
@@ -59,7 +60,7 @@ pub struct NewMigration {
 }
 
 /// One database or every database of the environment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Target {
     /// One.
@@ -69,7 +70,7 @@ pub enum Target {
 }
 
 /// The word `all`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum AllDatabases {
     /// `all`
     #[serde(rename = "all")]
@@ -86,7 +87,7 @@ impl std::fmt::Display for Target {
 }
 
 /// What to do with pending versions below the newest applied one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OutOfOrder {
     /// Refuse the run.

@@ -1,18 +1,19 @@
 //! What the engine answers, in the shapes of the HTTP contract; the run object is also what the registry keeps of a run.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::audit::Event;
 use crate::database::{BatchReport, ServerError};
 use crate::registry::executions::ExecutionStatus;
 use crate::schema::{Change, ObjectCounts, Schema};
-use crate::script::{Checksum, DatabaseId, EngineKind, Finding, MigrationId};
+use crate::script::{Checksum, DatabaseId, EngineKind, Finding, MigrationId, Severity};
 use crate::time::Timestamp;
 
 use super::error::{LockHolder, ProblemNote};
 
 /// A state of a run, and of one database in it. Ordered from best to worst as far as the contract orders them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunStatus {
     /// Not begun.
@@ -32,13 +33,14 @@ pub enum RunStatus {
 }
 
 /// What became of one migration in a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum StepStatus {
     /// To be done.
     Planned,
     /// At work. The contract has no word of its own for it: callers read `planned`, with the batches done so far.
     #[serde(rename(serialize = "planned"))]
+    #[schemars(skip)]
     Running,
     /// Applied.
     Applied,
@@ -65,7 +67,7 @@ impl From<ExecutionStatus> for StepStatus {
 }
 
 /// What kind of work a run does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunKind {
     /// Applies.
@@ -75,7 +77,8 @@ pub enum RunKind {
 }
 
 /// Whether and how a run only pretends.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, JsonSchema)]
+#[schemars(into = "serde_json::Value", extend("enum" = [false, true, "execute"]))]
 pub enum DryRun {
     /// It does not pretend.
     #[default]
@@ -108,7 +111,7 @@ impl<'de> Deserialize<'de> for DryRun {
 }
 
 /// The run object.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Run {
     /// Its id; a dry run's cannot be polled.
@@ -138,7 +141,7 @@ pub struct Run {
 }
 
 /// What a run did on one database.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunDatabase {
     /// The database.
@@ -164,7 +167,7 @@ pub struct RunDatabase {
 }
 
 /// What a run did with one migration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RunMigration {
     /// The migration.
@@ -189,12 +192,13 @@ pub struct RunMigration {
 }
 
 /// A finding of the script check as a run object keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct FindingNote {
     /// The finding's code.
     pub code: String,
     /// How grave it is.
+    #[schemars(with = "Severity")]
     pub severity: String,
     /// What was found.
     pub message: String,
@@ -220,7 +224,7 @@ impl From<Finding> for FindingNote {
 }
 
 /// A registered migration.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MigrationView {
     /// Its id.
@@ -242,6 +246,7 @@ pub struct MigrationView {
     /// Whether it can be rolled back.
     pub has_down_script: bool,
     /// `pending`, `applied`, `failed`, `half-applied`, `rolled-back` or `withdrawn`.
+    #[schemars(extend("enum" = ["pending", "applied", "failed", "half-applied", "rolled-back", "withdrawn"]))]
     pub status: String,
     /// When it was registered.
     pub created_at: Timestamp,
@@ -263,7 +268,7 @@ pub enum Creation {
 }
 
 /// A registered migration with its scripts and its attempts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MigrationDetail {
     /// The migration.
@@ -278,7 +283,7 @@ pub struct MigrationDetail {
 }
 
 /// One attempt to apply a migration or to roll it back.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecutionView {
     /// Its id.
@@ -286,8 +291,10 @@ pub struct ExecutionView {
     /// The run that it belongs to.
     pub run_id: Option<String>,
     /// `up`, `down` or `baseline`.
+    #[schemars(extend("enum" = ["up", "down", "baseline"]))]
     pub direction: String,
     /// `running`, `applied`, `rolled-back`, `failed`, `interrupted` or `half-applied`.
+    #[schemars(extend("enum" = ["running", "applied", "rolled-back", "failed", "interrupted", "half-applied"]))]
     pub status: String,
     /// Whether script and record were one transaction.
     pub transactional: bool,
@@ -308,11 +315,12 @@ pub struct ExecutionView {
     /// What is known of an interruption.
     pub note: Option<String>,
     /// A person's word on a half-applied script.
+    #[schemars(extend("enum" = ["applied", "failed", null]))]
     pub resolved_as: Option<String>,
 }
 
 /// The state of an environment.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
     /// The environment.
@@ -322,7 +330,7 @@ pub struct Status {
 }
 
 /// The state of one database.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseStatus {
     /// The database.
@@ -351,7 +359,7 @@ pub struct DatabaseStatus {
 }
 
 /// How many migrations are in which state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct StatusCounts {
     /// Applied.
@@ -365,7 +373,7 @@ pub struct StatusCounts {
 }
 
 /// The newest run on a database.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LastRun {
     /// Its id.
@@ -377,7 +385,7 @@ pub struct LastRun {
 }
 
 /// What is known of drift from the snapshots taken so far.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DriftState {
     /// Whether the newest snapshot differs from the last trusted one; null when that cannot be said.
@@ -387,7 +395,7 @@ pub struct DriftState {
 }
 
 /// The state of one migration.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MigrationState {
     /// Its id.
@@ -397,6 +405,7 @@ pub struct MigrationState {
     /// Its name.
     pub name: String,
     /// `pending`, `applied`, `failed`, `half-applied` or `rolled-back`.
+    #[schemars(extend("enum" = ["pending", "applied", "failed", "half-applied", "rolled-back"]))]
     pub status: String,
     /// Checksum of the up script.
     pub checksum: Checksum,
@@ -413,7 +422,7 @@ pub struct MigrationState {
 }
 
 /// Whether a database holds tables or containers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DatabaseType {
     /// Tables.
@@ -423,7 +432,7 @@ pub enum DatabaseType {
 }
 
 /// A database of the inventory.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DatabaseView {
     /// Its id.
@@ -446,7 +455,7 @@ pub struct DatabaseView {
 }
 
 /// A snapshot without its schema.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SnapshotHeader {
     /// Its id.
@@ -475,7 +484,7 @@ pub struct SnapshotHeader {
 }
 
 /// A snapshot with its schema.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
     /// The snapshot.
@@ -486,7 +495,7 @@ pub struct Snapshot {
 }
 
 /// Why a snapshot was taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SnapshotType {
     /// A person declares the present state to be right.
@@ -521,7 +530,7 @@ pub struct Page<T> {
 }
 
 /// One side of a comparison.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DriftSide {
     /// The snapshot, unless it is the live schema.
@@ -536,7 +545,7 @@ pub struct DriftSide {
 }
 
 /// How two states of a schema differ.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Drift {
     /// The database.
@@ -554,7 +563,7 @@ pub struct Drift {
 }
 
 /// What verifying found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Verification {
     /// Whether no check failed.
@@ -564,10 +573,15 @@ pub struct Verification {
 }
 
 /// One check of the integrity of a database's records.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(rename = "IntegrityCheck")]
 pub struct Check {
     /// Its code.
+    #[schemars(extend("enum" = [
+        "checksums", "applied-status", "execution-history", "locks", "down-scripts", "version-order",
+        "registry-schema", "registry-backup", "trail-chain", "trail-delivery", "drift",
+    ]))]
     pub code: &'static str,
     /// What is checked.
     pub title: &'static str,
@@ -580,7 +594,7 @@ pub struct Check {
 }
 
 /// How a check ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum CheckStatus {
     /// Nothing found.
@@ -594,7 +608,7 @@ pub enum CheckStatus {
 }
 
 /// A page of the trail.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct History {
     /// The events, newest first.
@@ -602,11 +616,12 @@ pub struct History {
     /// What to send to get the next page; null at the end.
     pub continuation: Option<String>,
     /// Where they were read: `cosmos`, `registry` or `embedded`.
+    #[schemars(extend("enum" = ["cosmos", "registry", "embedded"]))]
     pub source: &'static str,
 }
 
 /// Whether dbvc can do its work.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
     /// The worst of the checks.
@@ -616,13 +631,14 @@ pub struct Health {
     /// The environment that it serves.
     pub environment: String,
     /// `embedded` or `azure`.
+    #[schemars(extend("enum" = ["embedded", "azure"]))]
     pub mode: &'static str,
     /// The checks.
     pub checks: HealthChecks,
 }
 
 /// A degree of health.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HealthStatus {
     /// Well.
@@ -634,7 +650,7 @@ pub enum HealthStatus {
 }
 
 /// The checks of health.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthChecks {
     /// The home database.
@@ -669,7 +685,7 @@ pub struct AlertHealth {
 }
 
 /// Health of the home database.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RegistryHealth {
     /// Its degree.
@@ -679,7 +695,7 @@ pub struct RegistryHealth {
 }
 
 /// Health of the archive.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TrailHealth {
     /// Its degree.

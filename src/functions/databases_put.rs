@@ -2,13 +2,18 @@
 
 use std::sync::Arc;
 
+use schemars::{Schema, SchemaGenerator, json_schema};
 use serde_json::Value;
 
 use crate::database::reference::ConnectionReference;
-use crate::engine::{Caller, DatabaseType, NewDatabase};
+use crate::engine::{Caller, DatabaseType, DatabaseView, NewDatabase};
 use crate::script::{DatabaseId, EngineKind};
 
 use super::answer::{Answer, created, ok};
+use super::openapi::kinds;
+use super::openapi::operation::{
+    EXECUTOR, Field, OF_A_DATABASE, OF_WRITING, Operation, of, optional, required, success,
+};
 use super::problem::Problem;
 use super::request::{Call, Method};
 use super::values::{environment, line, parsed, string};
@@ -23,11 +28,71 @@ const MAX_REFERENCE: usize = 500;
 /// The folder of the scripts when the caller does not say: the migrations folder itself.
 const DEFAULT_FOLDER: &str = ".";
 
+const BODY: &[Field] = &[
+    optional(
+        "databaseId",
+        "Must equal that of the path.",
+        of::<DatabaseId>,
+    ),
+    required(
+        "type",
+        "Whether it holds tables or containers.",
+        of::<DatabaseType>,
+    ),
+    required(
+        "engine",
+        "Its engine: `cosmos` for the type `cosmos`, another one for `sql`.",
+        of::<EngineKind>,
+    ),
+    required(
+        "environment",
+        "The environment of this app.",
+        kinds::environment,
+    ),
+    optional(
+        "serverName",
+        "The server, for people.",
+        kinds::line::<MAX_NAME>,
+    ),
+    optional(
+        "databaseName",
+        "The database's name on the server; on Cosmos DB required beside a connection string.",
+        kinds::line::<MAX_NAME>,
+    ),
+    optional(
+        "folder",
+        "The subfolder of the migrations folder that holds its scripts; `.` by default.",
+        folder_schema,
+    ),
+    optional(
+        "connection",
+        "A reference to its connection string, never the string: `env:NAME`, `keyvault:URL` or \
+         `identity:SERVER/DATABASE`; absent for the home database and for `sqlite`.",
+        reference_schema,
+    ),
+];
+
 pub(super) const FUNCTION: HttpFunction = HttpFunction {
     name: "dbvc-databases-put",
-    methods: &[Method::Put],
     route: "dbvc/databases/{databaseId}",
+    needs_key: true,
     offers: JSON_ONLY,
+    operations: &[Operation {
+        method: Method::Put,
+        path: "dbvc/databases/{databaseId}",
+        id: "putDatabase",
+        summary: "Put a database into the inventory, or change it",
+        description: "In the embedded mode the file of a `sqlite` database is made. The change is an event of the home \
+                      database's trail.",
+        query: &[EXECUTOR],
+        body: BODY,
+        answers: &[
+            success(200, "It was there; it is now as sent.", of::<DatabaseView>),
+            success(201, "It is new.", of::<DatabaseView>),
+        ],
+        problems: &[OF_A_DATABASE, OF_WRITING],
+        ..Operation::NOTHING
+    }],
     handle: |app, call| Box::pin(handle(app, call)),
 };
 
@@ -111,6 +176,28 @@ fn folder(value: Value) -> Result<String, String> {
     } else {
         Err("must be a subfolder of the migrations folder, such as reporting or cosmos/orders, or .".to_owned())
     }
+}
+
+fn folder_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": MAX_FOLDER,
+        "pattern": r"^(\.|[A-Za-z0-9_-]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?(/[A-Za-z0-9_-]([A-Za-z0-9_.-]*[A-Za-z0-9_-])?)*)$",
+        "default": DEFAULT_FOLDER,
+    })
+}
+
+/// Which hosts are allowed is a matter of the settings.
+fn reference_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": MAX_REFERENCE,
+        "pattern": concat!(
+            "^(env:(SQL_|DBVC_CONN_)[A-Za-z0-9_]*",
+            r"|keyvault:https://[A-Za-z0-9-]+\.vault\.azure\.net/secrets/[A-Za-z0-9-]+",
+            r"|identity:[A-Za-z0-9.-]+/[^/;\x00-\x1f\x7f-\x9f]+)$"
+        ),
+    })
 }
 
 fn reference(value: Value, allowed_hosts: &[String]) -> Result<ConnectionReference, String> {

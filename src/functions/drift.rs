@@ -10,16 +10,37 @@ use crate::script::DatabaseId;
 
 use super::accept::MediaType;
 use super::answer::{Answer, ok};
-use super::problem::Problem;
-use super::request::{Call, Method};
+use super::openapi::kinds;
+use super::openapi::operation::{
+    OF_A_DATABASE, Operation, Success, VARY, of, optional, required, success,
+};
+use super::problem::{Code, Problem};
+use super::request::Call;
 use super::values::{parsed, token};
 use super::{App, HttpFunction};
 
 pub(super) const FUNCTION: HttpFunction = HttpFunction {
     name: "dbvc-drift",
-    methods: &[Method::Get],
     route: "dbvc/drift",
+    needs_key: true,
     offers: &[MediaType::Json, MediaType::Markdown, MediaType::Html],
+    operations: &[Operation {
+        path: "dbvc/drift",
+        id: "getDrift",
+        summary: "How a database differs from what its scripts made",
+        description: "Compares the last trusted snapshot with the live schema, or two snapshots. Writes nothing.",
+        query: &[
+            required("databaseId", "The database.", of::<DatabaseId>),
+            optional("from", "The id of the older snapshot.", kinds::token),
+            optional("to", "The id of the newer snapshot.", kinds::token),
+        ],
+        answers: &[Success {
+            headers: &[VARY],
+            ..success(200, "The differences.", of::<Drift>)
+        }],
+        problems: &[OF_A_DATABASE, &[Code::UnknownSnapshot]],
+        ..Operation::NOTHING
+    }],
     handle: |app, call| Box::pin(handle(app, call)),
 };
 

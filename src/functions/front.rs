@@ -127,8 +127,7 @@ async fn invoke(
             let (inner, params) = payload::unwrap(function, &bytes)
                 .map_err(|error| bad_request(error.to_string()))?;
             let path = inner.path.clone();
-            let method =
-                Method::parse(&inner.method).filter(|method| function.methods.contains(method));
+            let method = Method::parse(&inner.method).filter(|method| function.takes(*method));
             let answered = match method {
                 Some(method) => call(app, function, method, params, inner).await,
                 None => Err(method_not_allowed(function.allow())),

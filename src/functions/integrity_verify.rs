@@ -2,22 +2,63 @@
 
 use std::sync::Arc;
 
+use schemars::json_schema;
 use serde_json::Value;
 
-use crate::engine::{Caller, Resolution, VerifyRequest};
+use crate::engine::{Caller, Resolution, Verification, VerifyRequest};
 use crate::script::DatabaseId;
 
 use super::answer::{Answer, ok};
+use super::openapi::kinds;
+use super::openapi::operation::{
+    Field, OF_A_DATABASE, OF_WRITING, Operation, of, optional, required, success,
+};
 use super::problem::Problem;
 use super::request::{Call, Method};
 use super::values::{environment, flag, parsed, person, token};
 use super::{App, HttpFunction, JSON_ONLY};
 
+const BODY: &[Field] = &[
+    required("databaseId", "The database.", of::<DatabaseId>),
+    required(
+        "environment",
+        "The environment of this app.",
+        kinds::environment,
+    ),
+    required("executor", "Who asks.", kinds::person),
+    optional("fix", "Whether to mend what can be mended.", kinds::flag),
+    optional(
+        "resolve",
+        "A person's word on a half-applied script.",
+        |generator| kinds::object(generator, RESOLVE),
+    ),
+];
+
+const RESOLVE: &[Field] = &[
+    required("executionId", "The execution.", kinds::token),
+    required(
+        "as",
+        "What became of it.",
+        |_| json_schema!({ "enum": ["applied", "failed"] }),
+    ),
+];
+
 pub(super) const FUNCTION: HttpFunction = HttpFunction {
     name: "dbvc-integrity-verify",
-    methods: &[Method::Post],
     route: "dbvc/integrity/verify",
+    needs_key: true,
     offers: JSON_ONLY,
+    operations: &[Operation {
+        method: Method::Post,
+        path: "dbvc/integrity/verify",
+        id: "verifyIntegrity",
+        summary: "Check the records of a database",
+        description: "Mends on request what can be mended without guessing; never a checksum and never a schema.",
+        body: BODY,
+        answers: &[success(200, "What each check found.", of::<Verification>)],
+        problems: &[OF_A_DATABASE, OF_WRITING],
+        ..Operation::NOTHING
+    }],
     handle: |app, call| Box::pin(handle(app, call)),
 };
 

@@ -2,18 +2,50 @@
 
 use std::sync::Arc;
 
+use crate::engine::{MigrationDetail, MigrationView};
 use crate::script::{DatabaseId, MigrationId};
 
 use super::answer::{Answer, ok};
-use super::problem::{Problem, unknown_database, unknown_migration};
+use super::openapi::operation::{EXECUTOR, OF_A_DATABASE, OF_WRITING, Operation, of, success};
+use super::problem::{Code, Problem, unknown_database, unknown_migration};
 use super::request::{Call, Method};
 use super::{App, HttpFunction, JSON_ONLY};
 
 pub(super) const FUNCTION: HttpFunction = HttpFunction {
     name: "dbvc-migration",
-    methods: &[Method::Get, Method::Delete],
     route: "dbvc/databases/{databaseId}/migrations/{migrationId}",
+    needs_key: true,
     offers: JSON_ONLY,
+    operations: &[
+        Operation {
+            path: "dbvc/databases/{databaseId}/migrations/{migrationId}",
+            id: "getMigration",
+            summary: "One migration with its scripts and its executions",
+            answers: &[success(200, "The migration.", of::<MigrationDetail>)],
+            problems: &[OF_A_DATABASE, &[Code::UnknownMigration]],
+            ..Operation::NOTHING
+        },
+        Operation {
+            method: Method::Delete,
+            path: "dbvc/databases/{databaseId}/migrations/{migrationId}",
+            id: "withdrawMigration",
+            summary: "Withdraw a migration that is pending or rolled back",
+            description: "It stays in the trail.",
+            query: &[EXECUTOR],
+            answers: &[success(200, "It is withdrawn.", of::<MigrationView>)],
+            problems: &[
+                OF_A_DATABASE,
+                OF_WRITING,
+                &[
+                    Code::UnknownMigration,
+                    Code::Protected,
+                    Code::HalfApplied,
+                    Code::UnsupportedMediaType,
+                ],
+            ],
+            ..Operation::NOTHING
+        },
+    ],
     handle: |app, call| Box::pin(handle(app, call)),
 };
 

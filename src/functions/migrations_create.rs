@@ -5,12 +5,16 @@ use std::sync::Arc;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value;
 
-use crate::engine::{Caller, Creation, Naming, NewMigration};
+use crate::engine::{Caller, Creation, MigrationView, Naming, NewMigration};
 use crate::script::{DatabaseId, FileName, MigrationId, MigrationName, Prefix, Version};
 
 use super::answer::{Answer, created, ok};
 use super::fields::Fields;
-use super::problem::Problem;
+use super::openapi::kinds;
+use super::openapi::operation::{
+    Field, LOCATION, OF_A_DATABASE, OF_WRITING, Operation, Success, of, optional, required, success,
+};
+use super::problem::{Code, Problem};
 use super::request::{Call, Method};
 use super::values::{flag, parsed, person, prose, script, string};
 use super::{App, HttpFunction, JSON_ONLY};
@@ -24,11 +28,83 @@ const ENCODED_IN_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
+const BODY: &[Field] = &[
+    optional(
+        "name",
+        "Its name: `[a-z][a-z0-9_]{0,99}`; beside `fileName`, which gives it, it must say the same.",
+        kinds::name,
+    ),
+    required("databaseId", "The database.", of::<DatabaseId>),
+    required("author", "Who wrote it.", kinds::person),
+    optional(
+        "description",
+        "What it is for.",
+        kinds::prose::<MAX_DESCRIPTION>,
+    ),
+    required(
+        "upScript",
+        "The script that applies it, verbatim.",
+        kinds::script,
+    ),
+    optional(
+        "downScript",
+        "The script that rolls it back, verbatim.",
+        kinds::script,
+    ),
+    optional(
+        "version",
+        "Its version; without it and without `fileName` the UTC time.",
+        kinds::version,
+    ),
+    optional(
+        "fileName",
+        "The name of its file, which gives version, name and engine.",
+        kinds::up_file_name,
+    ),
+    optional(
+        "reregister",
+        "Whether the text of a registered migration is replaced.",
+        kinds::flag,
+    ),
+];
+
 pub(super) const FUNCTION: HttpFunction = HttpFunction {
     name: "dbvc-migrations-create",
-    methods: &[Method::Post],
     route: "dbvc/migrations",
+    needs_key: true,
     offers: JSON_ONLY,
+    operations: &[Operation {
+        method: Method::Post,
+        path: "dbvc/migrations",
+        id: "createMigration",
+        summary: "Register a migration",
+        description: "Runs nothing. Sent again with the same content it changes nothing.",
+        body: BODY,
+        at_least_one_of: &["name", "fileName"],
+        answers: &[
+            success(
+                200,
+                "It was registered with the same content, or its text was replaced.",
+                of::<MigrationView>,
+            ),
+            Success {
+                headers: &[LOCATION],
+                ..success(201, "It is registered.", of::<MigrationView>)
+            },
+        ],
+        problems: &[
+            OF_A_DATABASE,
+            OF_WRITING,
+            &[
+                Code::AlreadyRegistered,
+                Code::DuplicateVersion,
+                Code::ReservedVersion,
+                Code::ChecksumMismatch,
+                Code::MissingVariant,
+            ],
+        ],
+        ..Operation::NOTHING
+    }],
     handle: |app, call| Box::pin(handle(app, call)),
 };
 

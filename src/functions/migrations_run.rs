@@ -2,24 +2,112 @@
 
 use std::sync::Arc;
 
+use schemars::json_schema;
 use serde_json::Value;
 
-use crate::engine::{Caller, DryRun, InlineMigration, OutOfOrder, RunRequest};
+use crate::engine::{Caller, DryRun, InlineMigration, OutOfOrder, Run, RunRequest};
 use crate::script::Version;
 
 use super::answer::Answer;
 use super::migrations_create::up_file_name;
-use super::problem::Problem;
+use super::openapi::kinds;
+use super::openapi::operation::{
+    Field, LOCATION, OF_A_DATABASE, OF_WRITING, Operation, PREFERENCE_APPLIED, Success, of,
+    optional, required, success,
+};
+use super::problem::{Code, Problem};
 use super::request::{Call, Method};
 use super::values::{dry_run, environment, parsed, person, script, target};
 use super::waiting::Waiting;
 use super::{App, HttpFunction, JSON_ONLY};
 
+const BODY: &[Field] = &[
+    required("databaseId", "The database, or `all`.", kinds::target),
+    required(
+        "environment",
+        "The environment of this app.",
+        kinds::environment,
+    ),
+    required("executor", "Who asks.", kinds::person),
+    optional("target", "The last version to apply.", kinds::version),
+    optional(
+        "outOfOrder",
+        "What to do with pending versions below the newest applied one.",
+        kinds::out_of_order,
+    ),
+    optional(
+        "baseline",
+        "Everything up to this version is marked applied without running.",
+        kinds::version,
+    ),
+    optional(
+        "dryRun",
+        "`true` says what would run; `execute` runs everything in one transaction and rolls it back.",
+        of::<DryRun>,
+    ),
+    optional(
+        "migrations",
+        "Scripts that a dry run plans as if they were registered.",
+        |generator| {
+            let items = kinds::object(generator, INLINE);
+            json_schema!({ "type": "array", "items": items })
+        },
+    ),
+];
+
+const INLINE: &[Field] = &[
+    required("fileName", "The name of the file.", kinds::up_file_name),
+    required(
+        "upScript",
+        "The script that applies it, verbatim.",
+        kinds::script,
+    ),
+    optional(
+        "downScript",
+        "The script that rolls it back, verbatim.",
+        kinds::script,
+    ),
+];
+
 pub(super) const FUNCTION: HttpFunction = HttpFunction {
     name: "dbvc-migrations-run",
-    methods: &[Method::Post],
     route: "dbvc/migrations/run",
+    needs_key: true,
     offers: JSON_ONLY,
+    operations: &[Operation {
+        method: Method::Post,
+        path: "dbvc/migrations/run",
+        id: "runMigrations",
+        summary: "Apply what is pending",
+        description: "To one database or to all of the environment. `migrations` is for dry runs only.",
+        may_respond_async: true,
+        body: BODY,
+        answers: &[
+            success(200, "The run, which has ended.", of::<Run>),
+            Success {
+                headers: &[LOCATION, PREFERENCE_APPLIED],
+                ..success(202, "The run so far, which goes on.", of::<Run>)
+            },
+        ],
+        problems: &[
+            OF_A_DATABASE,
+            OF_WRITING,
+            &[
+                Code::UnknownMigration,
+                Code::DuplicateVersion,
+                Code::ReservedVersion,
+                Code::ChecksumMismatch,
+                Code::OutOfOrder,
+                Code::MissingVariant,
+                Code::HalfApplied,
+                Code::NotTransactional,
+                Code::NeedsKey,
+                Code::Drifted,
+                Code::MigrationFailed,
+            ],
+        ],
+        ..Operation::NOTHING
+    }],
     handle: |app, call| Box::pin(handle(app, call)),
 };
 

@@ -2,19 +2,40 @@
 
 use std::sync::Arc;
 
+use crate::engine::Status;
 use crate::script::DatabaseId;
 
 use super::answer::{Answer, ok};
+use super::openapi::kinds;
+use super::openapi::operation::{OF_A_DATABASE, Operation, of, optional, success};
 use super::problem::Problem;
-use super::request::{Call, Method};
+use super::request::Call;
 use super::values::{environment, flag_in_query, parsed};
 use super::{App, HttpFunction, JSON_ONLY};
 
 pub(super) const FUNCTION: HttpFunction = HttpFunction {
     name: "dbvc-migrations-status",
-    methods: &[Method::Get],
     route: "dbvc/migrations/status",
+    needs_key: true,
     offers: JSON_ONLY,
+    operations: &[Operation {
+        path: "dbvc/migrations/status",
+        id: "getStatus",
+        summary: "The state of the environment's databases",
+        description: "A database that cannot be reached has an `error`; the others still answer.",
+        query: &[
+            optional(
+                "environment",
+                "The environment of this app.",
+                kinds::environment,
+            ),
+            optional("databaseId", "Only this database.", of::<DatabaseId>),
+            optional("detailed", "Whether with every migration.", kinds::flag),
+        ],
+        answers: &[success(200, "The state.", of::<Status>)],
+        problems: &[OF_A_DATABASE],
+        ..Operation::NOTHING
+    }],
     handle: |app, call| Box::pin(handle(app, call)),
 };
 

@@ -16,6 +16,7 @@ mod migrations_create;
 mod migrations_rollback;
 mod migrations_run;
 mod migrations_status;
+mod openapi;
 mod page;
 mod payload;
 mod problem;
@@ -35,10 +36,12 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 pub use accept::MediaType;
+pub use openapi::document;
 pub use request::Method;
 pub use server::{Listener, listen};
 
 use answer::Answer;
+use openapi::operation::Operation;
 use problem::Problem;
 use request::Call;
 
@@ -64,19 +67,33 @@ type TimerHandler = fn(Arc<App>) -> BoxFuture<'static, Vec<String>>;
 pub struct HttpFunction {
     /// The name of its folder.
     pub name: &'static str,
-    /// The methods that its function.json lists.
-    pub methods: &'static [Method],
     /// The route that its function.json names, without the prefix `api`.
     pub route: &'static str,
+    /// Whether its function.json lets nobody in without a key.
+    pub needs_key: bool,
     /// The types that it can answer, the default first.
     pub offers: &'static [MediaType],
+    /// What it does on each method and path; what is not described here is not served.
+    operations: &'static [Operation],
     handle: HttpHandler,
 }
 
 impl HttpFunction {
+    /// The methods that its function.json lists.
+    pub fn methods(&self) -> impl Iterator<Item = Method> {
+        Method::ALL.into_iter().filter(|method| self.takes(*method))
+    }
+
+    /// Whether it knows a method.
+    fn takes(&self, method: Method) -> bool {
+        self.operations
+            .iter()
+            .any(|operation| operation.method == method)
+    }
+
     /// Its methods, as `Allow` lists them.
     fn allow(&self) -> String {
-        allow(self.methods.iter().copied())
+        allow(self.methods())
     }
 }
 
@@ -115,6 +132,7 @@ pub const HTTP_FUNCTIONS: &[HttpFunction] = &[
     migrations_rollback::FUNCTION,
     migrations_run::FUNCTION,
     migrations_status::FUNCTION,
+    openapi::FUNCTION,
     runs::FUNCTION,
     runs_cancel::FUNCTION,
     snapshots::FUNCTION,

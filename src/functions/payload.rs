@@ -49,8 +49,9 @@ pub fn unwrap(
             .collect(),
         None => parse_query(raw_query),
     };
-    let only_method = match function.methods {
-        [method] => method.as_str(),
+    let mut methods = function.methods();
+    let only_method = match (methods.next(), methods.next()) {
+        (Some(method), None) => method.as_str(),
         _ => "GET",
     };
     let method = member(request, "Method")

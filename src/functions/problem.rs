@@ -1,5 +1,6 @@
 //! Problem details (RFC 9457): every answer that says why something was not done.
 
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use warp::http::StatusCode;
 
@@ -43,6 +44,17 @@ pub enum ErrorStatus {
     ServiceUnavailable,
 }
 
+impl ErrorStatus {
+    /// Seconds after which the same request may succeed, for what passes by itself.
+    pub fn retry_after(self) -> Option<u32> {
+        match self {
+            Self::Locked => Some(RETRY_LOCKED),
+            Self::ServiceUnavailable => Some(RETRY_UNAVAILABLE),
+            _ => None,
+        }
+    }
+}
+
 impl From<ErrorStatus> for StatusCode {
     fn from(status: ErrorStatus) -> Self {
         match status {
@@ -72,6 +84,9 @@ macro_rules! codes {
         }
 
         impl Code {
+            /// Every code, in the order of the contract.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
             /// The code as the contract writes it.
             pub fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
@@ -130,6 +145,17 @@ codes! {
     RegistryNewer => "registry-newer", ServiceUnavailable, "The registry was written by a newer dbvc";
 }
 
+impl JsonSchema for Code {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ProblemCode".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let texts: Vec<&str> = Self::ALL.iter().map(|code| code.as_str()).collect();
+        json_schema!({ "type": "string", "enum": texts })
+    }
+}
+
 impl From<&EngineError> for Code {
     /// The engine knows the codes, the contract their statuses.
     fn from(error: &EngineError) -> Self {
@@ -156,20 +182,32 @@ struct More {
     cause: Option<String>,
 }
 
-/// The members of the answer's body.
-#[derive(Serialize)]
-struct Body<'a> {
+/// Why a request was not carried out (RFC 9457).
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub struct Body<'a> {
+    /// `urn:dbvc:problem:` and the code.
     #[serde(rename = "type")]
+    #[schemars(regex(pattern = "^urn:dbvc:problem:[a-z-]+$"))]
     kind: String,
+    /// What kind of problem it is; the same for every problem of the code.
     title: &'static str,
+    /// The status of the answer.
     status: u16,
+    /// What happened, and what to do next.
     detail: &'a str,
+    /// The code, for programs.
+    #[schemars(with = "Code")]
     code: &'static str,
+    /// The path of the request.
     instance: &'a str,
+    /// Every field of the request that is wrong.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [FieldError],
+    /// Who holds the database, when that can be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     lock: Option<&'a LockHolder>,
+    /// The run that the problem ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<&'a Run>,
 }
@@ -213,12 +251,7 @@ impl Problem {
         if let Some(allow) = self.more.allow {
             answer = answer.with_header("allow", allow);
         }
-        let retry_after = match self.code.status() {
-            ErrorStatus::Locked => Some(RETRY_LOCKED),
-            ErrorStatus::ServiceUnavailable => Some(RETRY_UNAVAILABLE),
-            _ => None,
-        };
-        if let Some(seconds) = retry_after {
+        if let Some(seconds) = self.code.status().retry_after() {
             answer = answer.with_header("retry-after", seconds.to_string());
         }
         answer

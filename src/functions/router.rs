@@ -65,10 +65,10 @@ fn find_by_route(method: &str, path: &str) -> Destination {
             continue;
         };
         match method {
-            Some(method) if function.methods.contains(&method) => {
+            Some(method) if function.takes(method) => {
                 return Destination::Http(function, method, params);
             }
-            _ => allowed.extend_from_slice(function.methods),
+            _ => allowed.extend(function.methods()),
         }
     }
     if allowed.is_empty() {
@@ -286,10 +286,7 @@ mod tests {
         for (index, function) in HTTP_FUNCTIONS.iter().enumerate() {
             for other in &HTTP_FUNCTIONS[..index] {
                 let same_path = function.route.replace('?', "") == other.route.replace('?', "");
-                let shared = function
-                    .methods
-                    .iter()
-                    .any(|method| other.methods.contains(method));
+                let shared = function.methods().any(|method| other.takes(method));
                 assert!(
                     !(same_path && shared),
                     "{} and {}",

@@ -2,8 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::engine::Run;
+
 use super::answer::{Answer, accepted, ok};
-use super::problem::Problem;
+use super::openapi::operation::{
+    EXECUTOR, LOCATION, OF_THE_HOME_DATABASE, OF_WRITING, Operation, Success, of, success,
+};
+use super::problem::{Code, Problem};
 use super::request::{Call, Method};
 use super::runs::run_id;
 use super::waiting::{has_ended, location};
@@ -11,9 +16,30 @@ use super::{App, HttpFunction, JSON_ONLY};
 
 pub(super) const FUNCTION: HttpFunction = HttpFunction {
     name: "dbvc-runs-cancel",
-    methods: &[Method::Post],
     route: "dbvc/runs/{runId}/cancel",
+    needs_key: true,
     offers: JSON_ONLY,
+    operations: &[Operation {
+        method: Method::Post,
+        path: "dbvc/runs/{runId}/cancel",
+        id: "cancelRun",
+        summary: "End a run after the batch in progress",
+        description: "The transaction of the script in progress is rolled back, and its execution is `interrupted`.",
+        query: &[EXECUTOR],
+        answers: &[
+            success(200, "The run, which has ended.", of::<Run>),
+            Success {
+                headers: &[LOCATION],
+                ..success(202, "The run so far, which will end soon.", of::<Run>)
+            },
+        ],
+        problems: &[
+            OF_THE_HOME_DATABASE,
+            OF_WRITING,
+            &[Code::UnknownRun, Code::UnsupportedMediaType],
+        ],
+        ..Operation::NOTHING
+    }],
     handle: |app, call| Box::pin(handle(app, call)),
 };
 

@@ -2,24 +2,92 @@
 
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use schemars::{JsonSchema, json_schema};
+use serde::Serialize;
+use serde_json::Value;
 
-use crate::engine::{Caller, SnapshotQuery, SnapshotRequest, SnapshotType};
+use crate::engine::{
+    Caller, Snapshot, SnapshotHeader, SnapshotQuery, SnapshotRequest, SnapshotType,
+};
 use crate::script::DatabaseId;
 
 use super::answer::{Answer, created, ok};
-use super::problem::Problem;
+use super::openapi::kinds;
+use super::openapi::operation::{
+    CONTINUATION, Field, LIMIT, OF_A_DATABASE, OF_WRITING, Operation, of, optional, required,
+    success,
+};
+use super::problem::{Code, Problem};
 use super::request::{Call, Method};
 use super::values::{environment, limit, limit_in_query, parsed, person, token};
 use super::{App, HttpFunction, JSON_ONLY};
 
+const BODY: &[Field] = &[
+    required("databaseId", "The database.", of::<DatabaseId>),
+    required(
+        "environment",
+        "The environment of this app.",
+        kinds::environment,
+    ),
+    required("type", "Why it is taken.", of::<SnapshotType>),
+    required("executor", "Who asks.", kinds::person),
+];
+
 pub(super) const FUNCTION: HttpFunction = HttpFunction {
     name: "dbvc-snapshots",
-    methods: &[Method::Post, Method::Get],
     route: "dbvc/snapshots",
+    needs_key: true,
     offers: JSON_ONLY,
+    operations: &[
+        Operation {
+            method: Method::Post,
+            path: "dbvc/snapshots",
+            id: "takeSnapshot",
+            summary: "Take a snapshot of a database's schema",
+            body: BODY,
+            answers: &[success(201, "It is taken.", of::<SnapshotHeader>)],
+            problems: &[OF_A_DATABASE, OF_WRITING],
+            ..Operation::NOTHING
+        },
+        Operation {
+            path: "dbvc/snapshots",
+            id: "getSnapshots",
+            summary: "The snapshots, or one of them with its schema",
+            description: "With `snapshotId` one snapshot; `limit` and `continuation` are for the list.",
+            query: &[
+                optional(
+                    "databaseId",
+                    "Only snapshots of this database.",
+                    of::<DatabaseId>,
+                ),
+                optional("snapshotId", "The id of the one to show.", kinds::token),
+                optional("limit", LIMIT, kinds::limit),
+                optional("continuation", CONTINUATION, kinds::token),
+            ],
+            answers: &[success(
+                200,
+                "A page of the list, or the one asked for.",
+                |generator| {
+                    let list = generator.subschema_for::<Snapshots>();
+                    let one = generator.subschema_for::<Snapshot>();
+                    json_schema!({ "anyOf": [list, one] })
+                },
+            )],
+            problems: &[OF_A_DATABASE, &[Code::UnknownSnapshot]],
+            ..Operation::NOTHING
+        },
+    ],
     handle: |app, call| Box::pin(handle(app, call)),
 };
+
+/// A page of snapshots.
+#[derive(Serialize, JsonSchema)]
+struct Snapshots {
+    /// The snapshots without their schemas, newest first.
+    snapshots: Vec<SnapshotHeader>,
+    /// What to send to get the next page; null at the end.
+    continuation: Option<String>,
+}
 
 async fn handle(app: Arc<App>, call: Call) -> Result<Answer, Problem> {
     if call.method() == Method::Post {
@@ -32,7 +100,10 @@ async fn handle(app: Arc<App>, call: Call) -> Result<Answer, Problem> {
         }
         Wanted::List(query) => {
             let page = app.engine.snapshots(&query).await?;
-            ok(&json!({ "snapshots": page.items, "continuation": page.continuation }))
+            ok(&Snapshots {
+                snapshots: page.items,
+                continuation: page.continuation,
+            })
         }
     }
 }

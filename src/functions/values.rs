@@ -10,14 +10,14 @@ use crate::script::{DatabaseId, MigrationId};
 use crate::time::Timestamp;
 
 /// The longest name of a person or a service, in characters.
-const MAX_PERSON: usize = 200;
+pub const MAX_PERSON: usize = 200;
 /// The longest name of an environment that is compared at all, in characters.
-const MAX_ENVIRONMENT: usize = 100;
+pub const MAX_ENVIRONMENT: usize = 100;
 /// The longest token that dbvc itself gave out, in characters.
-const MAX_TOKEN: usize = 1000;
+pub const MAX_TOKEN: usize = 1000;
 /// The most items of a page, and how many there are when the caller does not say.
-const MAX_LIMIT: u32 = 1000;
-const DEFAULT_LIMIT: u32 = 100;
+pub const MAX_LIMIT: u32 = 1000;
+pub const DEFAULT_LIMIT: u32 = 100;
 
 /// Any string.
 pub fn string(value: Value) -> Result<String, String> {

@@ -4,6 +4,7 @@
 //! business of [`normalise`](super::normalise). A fact that is absent is left out of the JSON, and a reader takes a
 //! missing field as absent: so fields can be added for other engines without a new format.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::container::Container;
@@ -19,7 +20,7 @@ pub use standing::{Namespace, OtherObject, Sequence, SequenceCache, Synonym, Use
 /// The schema of one database at one moment.
 ///
 /// Names are single strings: `orders` on SQLite, `dbo.orders` on SQL Server.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Schema {
     /// First in the JSON, so that a newer format is recognised before anything of it is misread.
@@ -59,7 +60,9 @@ pub struct Schema {
 }
 
 /// A table with everything that belongs to it except triggers, which can also stand on views.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Table {
     pub name: String,
@@ -81,7 +84,9 @@ pub struct Table {
 }
 
 /// How a table is kept, where that differs from the engine's default.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct TableOptions {
     #[serde(default, skip_serializing_if = "is_false")]
@@ -106,7 +111,9 @@ impl TableOptions {
 }
 
 /// A column of a table.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Column {
     pub name: String,
@@ -147,7 +154,7 @@ pub struct Column {
 }
 
 /// How a generated (computed) column comes by its value.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Generated {
     pub expression: String,
@@ -157,7 +164,7 @@ pub struct Generated {
 }
 
 /// One member of a key or an index.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KeyColumn {
     #[serde(flatten)]
@@ -181,7 +188,7 @@ impl KeyColumn {
 }
 
 /// What is indexed: a column by its name, or the value of an expression. Keys have only columns.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum KeyTerm {
     Column(String),
@@ -189,7 +196,9 @@ pub enum KeyTerm {
 }
 
 /// The primary key of a table; there is at most one.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct PrimaryKey {
     /// Absent when nobody gave it one; a name that the server made up is no name.
@@ -205,7 +214,9 @@ pub struct PrimaryKey {
 }
 
 /// A unique constraint (not a unique index, which is an [`Index`]).
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Unique {
     /// Absent when nobody gave it one; a name that the server made up is no name.
@@ -221,7 +232,9 @@ pub struct Unique {
 }
 
 /// A foreign key.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct ForeignKey {
     /// Absent when nobody gave it one; a name that the server made up is no name.
@@ -247,7 +260,9 @@ pub struct ForeignKey {
 }
 
 /// What a foreign key does to its rows when the referenced row changes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReferentialAction {
     #[default]
@@ -284,7 +299,9 @@ impl ReferentialAction {
 }
 
 /// A check constraint, of a column or of the table.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Check {
     /// Absent when nobody gave it one; a name that the server made up is no name.
@@ -300,7 +317,9 @@ pub struct Check {
 }
 
 /// An index that is not the means of a key or a unique constraint.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Index {
     pub name: String,
@@ -326,7 +345,9 @@ pub struct Index {
 }
 
 /// A view, procedure or function: a name and the text that made it, which is empty when it cannot be read.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Module {
     pub name: String,
@@ -340,7 +361,9 @@ pub struct Module {
 }
 
 /// A trigger on a table or a view.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Trigger {
     /// Without the schema, which is that of the table.
@@ -358,7 +381,9 @@ pub struct Trigger {
 }
 
 /// The settings of the session that made a module, which SQL Server keeps with it and runs it under whoever calls.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct ModuleSettings {
     /// `= NULL` is true of NULL.
@@ -370,7 +395,9 @@ pub struct ModuleSettings {
 }
 
 /// The kinds of object that come and go on their own; columns belong to their table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum ObjectKind {
     Schema,
@@ -426,7 +453,7 @@ impl ObjectKind {
 }
 
 /// How many objects of each kind a schema has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectCounts {
     pub tables: usize,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use sha2::{Digest, Sha256};
 
 use super::text_form::serde_as_text;
@@ -14,8 +15,10 @@ const PREFIX: &str = "sha256:";
 ///
 /// The encoding of a file and its line ends are changed by editors and by git without anybody meaning it; a checksum
 /// that noticed them would refuse scripts that nobody changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Checksum([u8; 32]);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+pub struct Checksum(
+    #[schemars(with = "String", regex(pattern = "^sha256:[0-9a-f]{64}$"))] [u8; 32],
+);
 
 /// Why a text is not a [`Checksum`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

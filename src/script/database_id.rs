@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
+
 use super::text_form::serde_as_text;
 
 /// The longest id, in characters: what a DNS label may have, since server and resource names follow from it.
@@ -11,8 +13,9 @@ const MAX_LENGTH: usize = 63;
 const EVERY_DATABASE: &str = "all";
 
 /// The id of a managed database, such as `lpa-bloom-sql-dev`: `[a-z0-9][a-z0-9-]{0,62}`, never `all`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct DatabaseId(String);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(extend("not" = { "const": EVERY_DATABASE }))]
+pub struct DatabaseId(#[schemars(regex(pattern = "^[a-z0-9][a-z0-9-]{0,62}$"))] String);
 
 /// Why a text is not a [`DatabaseId`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
+
 use super::migration_name::MigrationName;
 use super::text_form::serde_as_text;
 use super::version::Version;
@@ -11,8 +13,11 @@ use super::version::Version;
 const MAX_LENGTH: usize = 300;
 
 /// The id of a migration: `V101__add_users`, `20251127_143000_add_users` or `R__refresh_views`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MigrationId(String);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+pub struct MigrationId(
+    #[schemars(length(min = 1, max = MAX_LENGTH), regex(pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"))]
+    String,
+);
 
 /// Why a text cannot be the id of a migration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -61,8 +61,7 @@ async fn the_router_knows_exactly_what_the_function_folders_declare() {
         .iter()
         .map(|function| {
             let methods: BTreeSet<String> = function
-                .methods
-                .iter()
+                .methods()
                 .map(|method| method.as_str().to_owned())
                 .collect();
             format!("{} {methods:?} api/{}", function.name, function.route)

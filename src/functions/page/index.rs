@@ -1,16 +1,20 @@
 //! The index of the API, for programs and for people with curl.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::functions::answer::{Answer, ok};
 use crate::functions::problem::Problem;
+use crate::functions::request::Method;
 use crate::functions::router::ROUTE_PREFIX;
 use crate::functions::{App, HTTP_FUNCTIONS, HttpFunction};
 
 use super::views;
 
-#[derive(Serialize)]
-struct Index<'a> {
+/// The index of the API.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Index")]
+pub(super) struct Index<'a> {
     name: &'static str,
     version: &'static str,
     environment: &'a str,
@@ -18,7 +22,8 @@ struct Index<'a> {
     views: Vec<&'static str>,
 }
 
-#[derive(Serialize)]
+/// A function with an HTTP trigger.
+#[derive(Serialize, JsonSchema)]
 struct Entry {
     name: &'static str,
     methods: Vec<&'static str>,
@@ -39,7 +44,7 @@ pub(super) fn answer(app: &App) -> Result<Answer, Problem> {
 fn entry(function: &HttpFunction) -> Entry {
     Entry {
         name: function.name,
-        methods: function.methods.iter().map(|m| m.as_str()).collect(),
+        methods: function.methods().map(Method::as_str).collect(),
         path: format!("/{ROUTE_PREFIX}/{}", function.route),
         types: function.offers.iter().map(|t| t.essence()).collect(),
     }

@@ -3,14 +3,18 @@
 
 use std::sync::Arc;
 
+use schemars::{Schema, SchemaGenerator, json_schema};
+
 use crate::functions::answer::Answer;
+use crate::functions::openapi::operation::of;
 use crate::functions::problem::Problem;
-use crate::functions::request::Call;
+use crate::functions::request::{Call, Method};
 use crate::functions::{
     App, HttpFunction, drift, health, history, migration, migrations_status, runs,
 };
 
 use super::VIEW;
+use super::index::Index;
 
 /// Every view with the function that it shows. Parameters are those of the function, and those of its route.
 pub(super) const VIEWS: [(&str, &HttpFunction); 6] = [
@@ -32,6 +36,27 @@ pub(super) fn named(name: &str) -> Result<&'static HttpFunction, String> {
 /// The names of all views.
 pub(super) fn names() -> Vec<&'static str> {
     VIEWS.iter().map(|(name, _)| *name).collect()
+}
+
+/// The names of all views, for the description of the API.
+pub(super) fn schema_of_names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "enum": names() })
+}
+
+/// What a program gets: the index, or what the function behind a view answers.
+pub(super) fn schema(generator: &mut SchemaGenerator) -> Schema {
+    let mut all = vec![of::<Index<'_>>(generator)];
+    for (_, function) in VIEWS {
+        let gets = function.operations.iter();
+        let gets = gets.filter(|operation| operation.method == Method::Get);
+        for answer in gets.flat_map(|operation| operation.answers) {
+            let schema = (answer.schema)(generator);
+            if !all.contains(&schema) {
+                all.push(schema);
+            }
+        }
+    }
+    json_schema!({ "anyOf": all })
 }
 
 /// What the function answers.

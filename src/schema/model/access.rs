@@ -1,11 +1,14 @@
 //! Who may do what in a database, and what is noted about its objects.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::is_false;
 
 /// A role of the database with its members. Of the roles that every database has, only those that have members.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Role {
     pub name: String,
@@ -20,7 +23,7 @@ pub struct Role {
 }
 
 /// What somebody was granted or denied.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Permission {
     pub on: Securable,
@@ -31,7 +34,9 @@ pub struct Permission {
 }
 
 /// How a permission stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum PermissionState {
     Grant,
@@ -65,7 +70,9 @@ impl PermissionState {
 }
 
 /// What a permission or a note is about.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case", tag = "class", content = "name")]
 pub enum Securable {
     #[default]
@@ -109,7 +116,9 @@ impl Securable {
 }
 
 /// A note that somebody put on an object (`sp_addextendedproperty`).
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct ExtendedProperty {
     pub on: Securable,

@@ -5,10 +5,12 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// The format in which a schema was written. A dbvc writes the newest that it knows, and reads those before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, JsonSchema)]
+#[schemars(extend("minimum" = 1, "maximum" = FormatVersion::CURRENT.0))]
 pub struct FormatVersion(u32);
 
 impl FormatVersion {
@@ -51,7 +53,9 @@ impl<'de> Deserialize<'de> for FormatVersion {
 }
 
 /// A part of a schema that not every snapshot knows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum Part {
     Schemas,
@@ -97,7 +101,7 @@ impl Part {
 }
 
 /// A part of the schema that could not be read, and why.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct NotRead {
     pub part: Part,

@@ -1,11 +1,14 @@
 //! Objects of SQL Server that belong to no table: schemas, sequences, types, synonyms.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Table, is_false};
 
 /// A schema: the name space in which objects stand. Those that every database has are left out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Namespace {
     pub name: String,
@@ -15,7 +18,9 @@ pub struct Namespace {
 }
 
 /// A generator of numbers. Where it stands now is data and not schema.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Sequence {
     pub name: String,
@@ -32,7 +37,9 @@ pub struct Sequence {
 }
 
 /// How many numbers of a sequence are kept at hand, and lost when the server stops.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "kebab-case")]
 pub enum SequenceCache {
     /// As many as the server likes.
@@ -43,7 +50,9 @@ pub enum SequenceCache {
 }
 
 /// A type that somebody made.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct UserType {
     pub name: String,
@@ -59,7 +68,9 @@ pub struct UserType {
 }
 
 /// Another name for an object.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct Synonym {
     pub name: String,
@@ -68,7 +79,9 @@ pub struct Synonym {
 }
 
 /// An object of a kind that dbvc knows by name only, such as a security policy or a queue.
-#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "camelCase")]
 pub struct OtherObject {
     pub name: String,

@@ -13,11 +13,24 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::wire;
+use crate::support::contract;
 
 /// Talks to one address; every request has a connection of its own.
 #[derive(Clone, Debug)]
 pub struct Client {
     address: SocketAddr,
+    answering: Answering,
+}
+
+/// Who answers, and so what is expected of every answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answering {
+    /// Some program of a test: nothing.
+    Anybody,
+    /// A dbvc behind a host, which answers by itself now and then: what dbvc answers is held against its description.
+    HostAndDbvc,
+    /// A dbvc and nobody else.
+    Dbvc,
 }
 
 /// Ends its task when it is dropped.
@@ -30,8 +43,8 @@ impl Drop for AbortOnDrop {
 }
 
 impl Client {
-    pub fn new(address: SocketAddr) -> Self {
-        Self { address }
+    pub fn new(address: SocketAddr, answering: Answering) -> Self {
+        Self { address, answering }
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -59,6 +72,7 @@ impl Client {
         assert!(path.starts_with('/'), "a path begins with a slash: {path}");
         RequestBuilder {
             address: self.address,
+            answering: self.answering,
             method: method.parse().expect("a method is a token"),
             path: path.to_owned(),
             headers: Vec::new(),
@@ -72,6 +86,7 @@ impl Client {
 #[derive(Clone, Debug)]
 pub struct RequestBuilder {
     address: SocketAddr,
+    answering: Answering,
     method: Method,
     path: String,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -111,7 +126,7 @@ impl RequestBuilder {
         self
     }
 
-    /// Panics if there is no answer. Dropping the future hangs up.
+    /// Panics if there is no answer, or one of dbvc that is not as described. Dropping the future hangs up.
     pub async fn send(self) -> Answer {
         let what = format!("{} {}", self.method, self.path);
         match self.try_send().await {
@@ -143,6 +158,11 @@ impl RequestBuilder {
             .parse()
             .map_err(|e| format!("the path {}: {e}", self.path))?;
         request.headers_mut().extend(self.lines());
+        let sent = contract::Sent {
+            method: self.method.to_string(),
+            target: self.path,
+            body: self.body,
+        };
         *request.method_mut() = self.method;
         let answer = sender.send_request(request).await;
         let (parts, body) = answer.map_err(|e| wire::with_causes(&e))?.into_parts();
@@ -151,12 +171,13 @@ impl RequestBuilder {
             .await
             .map_err(|e| wire::with_causes(&e))?
             .to_bytes();
-        Ok(Answer::new(
-            what,
-            parts.status.as_u16(),
-            parts.headers,
-            bytes,
-        ))
+        let answer = Answer::new(what, parts.status.as_u16(), parts.headers, bytes);
+        if self.answering == Answering::Dbvc
+            || (self.answering == Answering::HostAndDbvc && !answer.is_of_the_host())
+        {
+            contract::expect_described(&sent, &answer);
+        }
+        Ok(answer)
     }
 
     /// Sends the whole request and returns without waiting for the answer, so that a test can hang up.
@@ -261,6 +282,14 @@ impl Answer {
             bytes,
             request,
         }
+    }
+
+    /// Whether the double answered by itself. It does so in plain text, which dbvc does nowhere, and knows no request id.
+    fn is_of_the_host(&self) -> bool {
+        let is_plain = self
+            .header(CONTENT_TYPE.as_str())
+            .is_some_and(|media| media.starts_with("text/plain"));
+        is_plain && !self.headers.contains_key("x-request-id")
     }
 
     /// Panics with the whole answer unless it has this status.

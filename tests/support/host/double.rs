@@ -1,5 +1,6 @@
 //! The host as a test holds it.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio::net::TcpListener;
 
 use super::app::{App, Trigger};
 use super::builder::{HostBuilder, Mode, Place};
-use super::client::{AbortOnDrop, Answer, Client, RequestBuilder};
+use super::client::{AbortOnDrop, Answer, Answering, Client, RequestBuilder};
 use super::handler::{self, Handler, Launch, State};
 use super::journal::{Invocation, Journal, Line, Outcome, Stream};
 use super::payload::{self, Framing};
@@ -56,6 +57,14 @@ impl Host {
     ) -> Self {
         let journal = Arc::new(Journal::new());
         let mut tasks = Vec::new();
+        let is_dbvc = launch
+            .as_ref()
+            .is_some_and(|launch| launch.program == Path::new(env!("CARGO_BIN_EXE_dbvc")));
+        let (behind_host, past_host) = if is_dbvc {
+            (Answering::HostAndDbvc, Answering::Dbvc)
+        } else {
+            (Answering::Anybody, Answering::Anybody)
+        };
         let handler = match launch {
             None => Handler::attached(port),
             Some(launch) => {
@@ -89,8 +98,8 @@ impl Host {
             ping_every,
         ))));
         Self {
-            client: Client::new(address),
-            direct: Client::new(([127, 0, 0, 1], inner.handler.port).into()),
+            client: Client::new(address, behind_host),
+            direct: Client::new(([127, 0, 0, 1], inner.handler.port).into(), past_host),
             inner,
             _tasks: tasks,
         }
