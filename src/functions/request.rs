@@ -10,9 +10,11 @@ use warp::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 
 use crate::engine::{Caller, FieldError};
 
-use super::accept::MediaType;
+use super::accept::{MediaType, choose};
 use super::fields::Fields;
-use super::problem::{Problem, bad_request, too_large, unsupported_media_type, wrong_fields};
+use super::problem::{
+    Problem, bad_request, not_acceptable, too_large, unsupported_media_type, wrong_fields,
+};
 use super::strict_json::{self, StrictJsonError};
 use super::values::person;
 
@@ -146,6 +148,11 @@ impl Call {
         self.wanted
     }
 
+    /// The type that the caller wants most of these, for functions of which a parameter decides what they offer.
+    pub fn wanted_of(&self, offers: &[MediaType]) -> Result<MediaType, Problem> {
+        wanted_of(&self.request.headers, offers)
+    }
+
     /// A parameter of the route; empty when an optional one is missing.
     pub fn param(&self, name: &str) -> &str {
         self.params
@@ -252,8 +259,16 @@ impl Call {
     }
 }
 
+/// The type that a caller wants most of these.
+pub fn wanted_of(headers: &HeaderMap, offers: &[MediaType]) -> Result<MediaType, Problem> {
+    choose(accept_headers(headers), offers).ok_or_else(|| {
+        let offers: Vec<&str> = offers.iter().map(|offer| offer.essence()).collect();
+        not_acceptable(&offers.join(", "))
+    })
+}
+
 /// The values of `Accept`.
-pub fn accept_headers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+fn accept_headers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     texts(headers, ACCEPT.as_str())
 }
 
