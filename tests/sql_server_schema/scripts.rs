@@ -12,7 +12,6 @@ const NOTES: &[&str] = &[
      customer INT NULL, CONSTRAINT notes_positive CHECK (line > 0))",
     "CREATE INDEX notes_by_about ON dbo.notes (about, line DESC)",
     "CREATE VIEW dbo.lines AS SELECT line FROM dbo.notes",
-    "CREATE TRIGGER dbo.notes_stamp ON dbo.notes AFTER INSERT AS SET NOCOUNT ON",
 ];
 
 /// Each is done by hand, taken back by a script, and done again by another one.
@@ -49,11 +48,12 @@ const CHANGES: &[&[&str]] = &[
         "CREATE VIEW dbo.lines AS SELECT line, id FROM dbo.notes -- more",
     ],
     &["DROP VIEW dbo.lines"],
+    // On a table that loses no column: Babelfish would take the trigger with it.
     &[
-        "DROP TRIGGER dbo.notes_stamp",
-        "CREATE TRIGGER dbo.notes_stamp ON dbo.notes AFTER UPDATE AS SET NOCOUNT ON",
+        "DROP TRIGGER sales.orders_stamp",
+        "CREATE TRIGGER sales.orders_stamp ON sales.orders AFTER UPDATE AS SET NOCOUNT ON",
     ],
-    &["DROP TRIGGER dbo.notes_stamp"],
+    &["DROP TRIGGER sales.orders_stamp"],
     &[
         "CREATE PROCEDURE dbo.greet AS SELECT 'it''s'",
         "ALTER PROCEDURE sales.count_orders @customer INT AS SELECT 1",
@@ -83,7 +83,7 @@ const SQL_SERVER_CHANGES: &[&[&str]] = &[
         "DENY SELECT ON dbo.notes (about) TO reader",
     ],
     &["ALTER TABLE dbo.notes NOCHECK CONSTRAINT notes_positive"],
-    &["DISABLE TRIGGER dbo.notes_stamp ON dbo.notes"],
+    &["DISABLE TRIGGER sales.orders_stamp ON sales.orders"],
     &["CREATE UNIQUE INDEX notes_unique ON dbo.notes (line) WHERE line > 10"],
 ];
 
@@ -139,7 +139,7 @@ fn for_engine(engine: Engine, batch: &str) -> Vec<String> {
 /// Whether a script can run where its change is there. On Babelfish no index is found by its name, so that it would be made
 /// a second time.
 fn asks_first(engine: Engine, script: &str) -> bool {
-    engine != Engine::Babelfish || !script.contains("CREATE NONCLUSTERED INDEX")
+    engine != Engine::Babelfish || !script.contains("CREATE INDEX")
 }
 
 async fn run(scratch: &mut Scratch, script: &str) {

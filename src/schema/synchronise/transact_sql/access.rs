@@ -96,8 +96,10 @@ pub(super) fn revoke(script: &mut Script, granted: &Permission) {
     } else {
         ""
     };
+    // Who has gone has nothing to be taken.
     script.run(format!(
-        "REVOKE {}{on} FROM {}{cascade};",
+        "IF DATABASE_PRINCIPAL_ID({}) IS NOT NULL\n    REVOKE {}{on} FROM {}{cascade};",
+        literal(&granted.grantee),
         granted.permission,
         bracket(&granted.grantee)
     ));

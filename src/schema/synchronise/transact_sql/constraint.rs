@@ -224,8 +224,14 @@ fn create_index(owner: &str, index: &Index) -> Result<String, String> {
     let mut text = match kind {
         "CLUSTERED" | "NONCLUSTERED" => {
             let unique = if index.unique { "UNIQUE " } else { "" };
+            // What is not said is beside the table.
+            let kind = if kind == "CLUSTERED" {
+                "CLUSTERED "
+            } else {
+                ""
+            };
             format!(
-                "CREATE {unique}{kind} INDEX {name} ON {table} ({})",
+                "CREATE {unique}{kind}INDEX {name} ON {table} ({})",
                 key_columns(&index.columns)
             )
         }
