@@ -5,7 +5,7 @@
 use std::ops::Range;
 
 use dbvc::script::{
-    Directives, Split, Syntax, Variables, check_script, is_single_statement, needs_no_transaction,
+    Directives, ScriptKind, Split, Syntax, Variables, check_script, is_single_statement, needs_no_transaction,
     own_transaction_end, references, session_changes, split,
 };
 use libfuzzer_sys::fuzz_target;
@@ -29,7 +29,7 @@ fuzz_target!(|bytes: &[u8]| {
             let _ = session_changes(batch);
         }
         let _ = (
-            check_script(text, syntax),
+            check_script(text, syntax, ScriptKind::Up, Vec::new()),
             Directives::of_script(text, syntax),
         );
         for reference in references(text, syntax) {

@@ -10,7 +10,7 @@ use warp::http::{HeaderMap, StatusCode};
 use super::answer::Answer;
 use super::payload;
 use super::problem::{Problem, bad_request, internal, method_not_allowed, not_found, too_large};
-use super::request::{Body, Call, MAX_BODY, Method, Params, Request, wanted_of};
+use super::request::{Body, Call, MAX_BODY, Method, Params, Request, wanted_type};
 use super::router::{Destination, find};
 use super::{App, HttpFunction, TimerFunction};
 
@@ -106,7 +106,7 @@ async fn call(
     params: Params,
     request: Request,
 ) -> Result<Answer, Problem> {
-    let wanted = wanted_of(&request.headers, function.offers)?;
+    let wanted = wanted_type(&request.headers, function.offers)?;
     if matches!(request.body, Body::TooLarge) {
         return Err(too_large());
     }

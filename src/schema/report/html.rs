@@ -107,7 +107,8 @@ fn text(detail: &Detail) -> Markup {
     }
 }
 
-const STYLE: &str = include_str!("report.css");
+/// The style of the page, so that who shows the page under a content security policy can allow exactly this one.
+pub const STYLE: &str = include_str!("report.css");
 
 #[cfg(test)]
 mod tests {

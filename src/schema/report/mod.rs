@@ -4,7 +4,7 @@ mod html;
 mod lines;
 mod markdown;
 
-pub use html::html;
+pub use html::{STYLE, html};
 pub use markdown::markdown;
 
 use super::diff::{Change, ChangeKind, Detail};
