@@ -356,6 +356,9 @@ async fn a_change_by_hand_is_drift() {
             .await;
         assert!(report.text().contains(words), "{}", report.text());
     }
+    let path = format!("/api/dbvc/drift?databaseId={COSMOS}&script=adopt");
+    let refused = expect_problem(&host.get(&path).await, 400, "invalid-request");
+    assert_eq!(refused["errors"][0]["field"], "script", "{refused:#}");
     // The next run tells of it, and its snapshot shows what is.
     register(&host, COSMOS, 2, &script(&[upsert("users", "a", 1)]), None).await;
     let ran = run(&host, COSMOS).await.expect_status(200);

@@ -1,5 +1,7 @@
 //! The schema of a database on a T-SQL server: all of it is found, twice the same, and what was changed by hand is told.
 
+#[path = "sql_server_schema/scripts.rs"]
+mod scripts;
 mod support;
 
 use std::time::Duration;
@@ -334,6 +336,10 @@ fn main() {
         trial!(the_same_schema_has_the_same_hash_each_time, ALL),
         trial!(what_is_changed_by_hand_is_found_and_nothing_else, ALL),
         trial!(
+            what_was_done_by_hand_is_taken_back_and_adopted_by_scripts,
+            ALL
+        ),
+        trial!(
             what_only_sql_servers_catalog_shows_is_found_when_changed_by_hand,
             SQL_SERVER
         ),
@@ -344,6 +350,7 @@ fn main() {
 }
 
 mod t_sql {
+    pub use super::scripts::what_was_done_by_hand_is_taken_back_and_adopted_by_scripts;
     use super::*;
     use dbvc::schema::ChangeKind::{Added, Changed, Removed};
 

@@ -7,16 +7,16 @@ use crate::database::{Connection, DatabaseError, ask};
 use crate::registry::events;
 use crate::registry::snapshots::{self, SnapshotRow};
 use crate::registry::state::{self, DatabaseState};
-use crate::schema::{ChangeKind, Schema, diff};
-use crate::script::DatabaseId;
+use crate::schema::{ChangeKind, Compared, Dialect, Purpose, Schema, diff, proposal};
+use crate::script::{DatabaseId, EngineKind};
 
 use super::Engine;
 use super::access::{Managed, holder};
 use super::between_runs::Moment;
-use super::error::EngineError;
+use super::error::{EngineError, FieldError};
 use super::request::Caller;
 use super::snapshots::{is_about_content, live_schema};
-use super::view::{Drift, DriftSide, DriftState};
+use super::view::{Drift, DriftScript, DriftSide, DriftState};
 
 /// How often the live schema is read anew because a run came in between.
 const ATTEMPTS: u32 = 3;
@@ -133,6 +133,61 @@ fn not_judged(managed: &Managed, from: Option<&SnapshotRow>, why: &Hindrance) ->
     }
 }
 
+/// A drift and the two schemas that it is between, which are not read when their hashes are equal.
+struct Comparison {
+    drift: Drift,
+    schemas: Option<(Schema, Schema)>,
+    /// Of the snapshots that were compared.
+    engines: Vec<EngineKind>,
+}
+
+impl Comparison {
+    fn none(drift: Drift) -> Self {
+        Self {
+            drift,
+            schemas: None,
+            engines: Vec::new(),
+        }
+    }
+
+    fn of(
+        managed: &Managed,
+        (from, to): (DriftSide, DriftSide),
+        schemas: Option<(Schema, Schema)>,
+        engines: Vec<EngineKind>,
+    ) -> Self {
+        let changes = schemas
+            .as_ref()
+            .map_or_else(Vec::new, |(older, newer)| diff(older, newer));
+        let drift = Drift {
+            database_id: managed.id().clone(),
+            detected: Some(!changes.is_empty()),
+            from: Some(from),
+            to: Some(to),
+            reason: None,
+            changes,
+        };
+        Self {
+            drift,
+            schemas,
+            engines,
+        }
+    }
+}
+
+/// A side as the head of a script names it.
+fn words_of(side: Option<&DriftSide>) -> String {
+    let Some(side) = side else {
+        return "nothing".to_owned();
+    };
+    let what = match &side.snapshot_id {
+        Some(id) => format!("snapshot {id}"),
+        None => "the live schema".to_owned(),
+    };
+    let hash = side.schema_hash.as_deref().unwrap_or_default();
+    format!("{what} ({hash})")
+}
+
 impl Engine {
     /// How a database differs from its last trusted snapshot, or how two snapshots of the environment differ. Writes
     /// nothing.
@@ -148,44 +203,106 @@ impl Engine {
         to: Option<&str>,
     ) -> Result<Drift, EngineError> {
         let managed = self.managed(database).await?;
+        Ok(self.compared(&managed, from, to).await?.drift)
+    }
+
+    /// The same drift with a script that adopts it, or takes it back.
+    ///
+    /// # Errors
+    ///
+    /// As [`drift`](Self::drift); [`EngineError::DriftNotJudged`] where that says so in its answer, and
+    /// [`EngineError::Invalid`] for containers, and for a snapshot of another engine.
+    pub async fn drift_script(
+        &self,
+        database: &DatabaseId,
+        from: Option<&str>,
+        to: Option<&str>,
+        purpose: Purpose,
+    ) -> Result<(Drift, DriftScript), EngineError> {
+        let refused = |why: &str| EngineError::Invalid(vec![FieldError::new("script", why)]);
+        let managed = self.managed(database).await?;
+        let dialect = match managed.engine() {
+            EngineKind::SqlServer => Dialect::TransactSql,
+            EngineKind::Sqlite => Dialect::Sqlite,
+            EngineKind::Cosmos => {
+                return Err(refused(
+                    "is not written for containers; write the operations by hand, as GET drift shows what differs",
+                ));
+            }
+        };
+        let Comparison {
+            drift,
+            schemas,
+            engines,
+        } = self.compared(&managed, from, to).await?;
+        if let (None, Some(reason)) = (drift.detected, &drift.reason) {
+            return Err(EngineError::DriftNotJudged(reason.clone()));
+        }
+        if engines.iter().any(|engine| *engine != managed.engine()) {
+            return Err(refused(
+                "is written for two states of one kind of engine only; name a snapshot of the same kind",
+            ));
+        }
+        let (from, to) = schemas.unwrap_or_default();
+        let compared = Compared {
+            database: managed.id().as_str(),
+            from: &words_of(drift.from.as_ref()),
+            to: &words_of(drift.to.as_ref()),
+        };
+        let proposal = proposal(&from, &to, dialect, purpose, compared);
+        let script = DriftScript {
+            purpose,
+            suggested_name: match purpose {
+                Purpose::Adopt => "adopt_live_changes",
+                Purpose::Revert => "revert_live_changes",
+            },
+            statements: proposal.statements,
+            commented_out: proposal.commented_out,
+            notes: proposal.notes,
+            text: proposal.text,
+        };
+        Ok((drift, script))
+    }
+
+    async fn compared(
+        &self,
+        managed: &Managed,
+        from: Option<&str>,
+        to: Option<&str>,
+    ) -> Result<Comparison, EngineError> {
         let from = match from {
             None => None,
-            Some(id) => Some(self.named_snapshot(&managed, id).await?),
+            Some(id) => Some(self.named_snapshot(managed, id).await?),
         };
         let Some(to) = to else {
-            return self.against_live(&managed, from).await;
+            return self.compared_with_live(managed, from).await;
         };
-        let to = self.named_snapshot(&managed, to).await?;
+        let to = self.named_snapshot(managed, to).await?;
         let from = match from {
             Some(from) => from,
             None => {
-                let (_, state) = self.read_state(&managed).await?;
+                let (_, state) = self.read_state(managed).await?;
                 match state.trusted_snapshot {
                     Some(trusted) => (managed.clone(), trusted),
                     None => {
-                        return Ok(Drift {
+                        return Ok(Comparison::none(Drift {
                             to: Some(side_of(&to.1)),
-                            ..not_judged(&managed, None, &Hindrance::NoTrustedSnapshot)
-                        });
+                            ..not_judged(managed, None, &Hindrance::NoTrustedSnapshot)
+                        }));
                     }
                 }
             }
         };
-        let changes = if from.1.schema_hash == to.1.schema_hash {
-            Vec::new()
+        let schemas = if from.1.schema_hash == to.1.schema_hash {
+            None
         } else {
             let older = self.stored_schema(&from.0, &from.1).await?;
             let newer = self.stored_schema(&to.0, &to.1).await?;
-            diff(&older, &newer)
+            Some((older, newer))
         };
-        Ok(Drift {
-            database_id: managed.id().clone(),
-            detected: Some(!changes.is_empty()),
-            from: Some(side_of(&from.1)),
-            to: Some(side_of(&to.1)),
-            reason: None,
-            changes,
-        })
+        let sides = (side_of(&from.1), side_of(&to.1));
+        let engines = vec![from.1.engine, to.1.engine];
+        Ok(Comparison::of(managed, sides, schemas, engines))
     }
 
     /// A snapshot of this database or of another one of the environment.
@@ -208,11 +325,15 @@ impl Engine {
     ///
     /// Whether a run is at work is asked before and after the schema is read. A snapshot that the caller names is compared
     /// whatever was executed since: then the question is not who changed the database.
-    pub(super) async fn against_live(
+    pub(super) async fn against_live(&self, managed: &Managed) -> Result<Drift, EngineError> {
+        Ok(self.compared_with_live(managed, None).await?.drift)
+    }
+
+    async fn compared_with_live(
         &self,
         managed: &Managed,
         named: Option<(Managed, SnapshotRow)>,
-    ) -> Result<Drift, EngineError> {
+    ) -> Result<Comparison, EngineError> {
         let judged = |state: &DatabaseState| match &named {
             None => judge(state).cloned(),
             Some((_, row)) => match judge(state) {
@@ -230,7 +351,8 @@ impl Engine {
                 let why = judged(&before)
                     .err()
                     .unwrap_or(Hindrance::NoTrustedSnapshot);
-                return Ok(not_judged(managed, about(&before).as_ref(), &why));
+                let drift = not_judged(managed, about(&before).as_ref(), &why);
+                return Ok(Comparison::none(drift));
             };
             let live = live_schema(connection.as_mut(), managed).await?;
             let after = state::read(connection.as_mut(), managed.id())
@@ -238,7 +360,8 @@ impl Engine {
                 .map_err(|error| managed.problem(error))?
                 .unwrap_or_else(DatabaseState::empty);
             if let Err(why) = judged(&after) {
-                return Ok(not_judged(managed, about(&after).as_ref(), &why));
+                let drift = not_judged(managed, about(&after).as_ref(), &why);
+                return Ok(Comparison::none(drift));
             }
             if Moment::of(&before) != Moment::of(&after)
                 || before.trusted_snapshot != after.trusted_snapshot
@@ -246,22 +369,17 @@ impl Engine {
                 continue;
             }
             let hash = live.hash();
-            let changes = if hash == from.schema_hash {
-                Vec::new()
+            let schemas = if hash == from.schema_hash {
+                None
             } else {
                 let of = named.as_ref().map_or(managed, |(of, _)| of);
-                diff(&self.stored_schema(of, &from).await?, &live)
+                Some((self.stored_schema(of, &from).await?, live))
             };
-            return Ok(Drift {
-                database_id: managed.id().clone(),
-                detected: Some(!changes.is_empty()),
-                from: Some(side_of(&from)),
-                to: Some(live_side(hash)),
-                reason: None,
-                changes,
-            });
+            let sides = (side_of(&from), live_side(hash));
+            return Ok(Comparison::of(managed, sides, schemas, vec![from.engine]));
         }
-        Ok(not_judged(managed, None, &Hindrance::Busy))
+        let drift = not_judged(managed, None, &Hindrance::Busy);
+        Ok(Comparison::none(drift))
     }
 
     /// The drift that a run, or the timer, finds: none when there is nothing to compare with or nothing differs.

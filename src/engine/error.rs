@@ -161,6 +161,9 @@ pub enum EngineError {
         /// How many objects differ.
         changes: usize,
     },
+    /// A script was asked for out of a drift that cannot be judged.
+    #[error("there is no script, because drift cannot be judged: {0}")]
+    DriftNotJudged(String),
     /// Another run holds the database.
     #[error("another run holds {database}; try again later")]
     Locked {
@@ -315,6 +318,7 @@ impl EngineError {
             Self::NotTransactional(_) => "not-transactional",
             Self::NeedsKey(_) => "needs-key",
             Self::Drifted { .. } => "drifted",
+            Self::DriftNotJudged(_) => "drift-not-judged",
             Self::Locked { .. } => "locked",
             Self::ConfirmationRequired(_) => "confirmation-required",
             Self::Unavailable { .. }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::audit::Event;
 use crate::database::{BatchReport, ServerError};
 use crate::registry::executions::ExecutionStatus;
-use crate::schema::{Change, ObjectCounts, Schema};
+use crate::schema::{Change, ObjectCounts, Purpose, Schema};
 use crate::script::{Checksum, DatabaseId, EngineKind, Finding, MigrationId, Severity};
 use crate::time::Timestamp;
 
@@ -560,6 +560,24 @@ pub struct Drift {
     pub reason: Option<String>,
     /// The differences.
     pub changes: Vec<Change>,
+}
+
+/// A script out of a drift, proposed for people to read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftScript {
+    /// What it is for.
+    pub purpose: Purpose,
+    /// A name for the migration; a version has to be put before it.
+    pub suggested_name: &'static str,
+    /// How many of its steps run as it stands.
+    pub statements: usize,
+    /// How many of its steps are commented out, because they would lose data or may fail on the rows.
+    pub commented_out: usize,
+    /// What it cannot do, and what should be looked at.
+    pub notes: Vec<String>,
+    /// The script.
+    pub text: String,
 }
 
 /// What verifying found.

@@ -9,6 +9,8 @@ pub enum MediaType {
     Markdown,
     /// `text/html`
     Html,
+    /// `application/sql` (RFC 6922)
+    Sql,
 }
 
 impl MediaType {
@@ -18,6 +20,7 @@ impl MediaType {
             Self::Json => "application/json",
             Self::Markdown => "text/markdown",
             Self::Html => "text/html",
+            Self::Sql => "application/sql",
         }
     }
 
@@ -27,6 +30,7 @@ impl MediaType {
             Self::Json => "application/json",
             Self::Markdown => "text/markdown; charset=utf-8",
             Self::Html => "text/html; charset=utf-8",
+            Self::Sql => "application/sql; charset=utf-8",
         }
     }
 }

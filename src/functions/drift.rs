@@ -1,11 +1,13 @@
-//! GET drift: how a database differs from what its scripts made, as JSON or as a report for people.
+//! GET drift: how a database differs from what its scripts made, as JSON, as a report for people, or as a script.
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
+use serde::Serialize;
 use warp::http::StatusCode;
 
-use crate::engine::{Drift, DriftSide};
-use crate::schema::{Report, report};
+use crate::engine::{Drift, DriftScript, DriftSide};
+use crate::schema::{Purpose, Report, report};
 use crate::script::DatabaseId;
 
 use super::accept::MediaType;
@@ -23,7 +25,12 @@ pub(super) const FUNCTION: HttpFunction = HttpFunction {
     name: "dbvc-drift",
     route: "dbvc/drift",
     needs_key: true,
-    offers: &[MediaType::Json, MediaType::Markdown, MediaType::Html],
+    offers: &[
+        MediaType::Json,
+        MediaType::Markdown,
+        MediaType::Html,
+        MediaType::Sql,
+    ],
     operations: &[Operation {
         path: "dbvc/drift",
         id: "getDrift",
@@ -33,38 +40,77 @@ pub(super) const FUNCTION: HttpFunction = HttpFunction {
             required("databaseId", "The database.", of::<DatabaseId>),
             optional("from", "The id of the older snapshot.", kinds::token),
             optional("to", "The id of the newer snapshot.", kinds::token),
+            optional("script", "With a script out of the differences, for this purpose.", of::<Purpose>),
         ],
         answers: &[Success {
             headers: &[VARY],
-            ..success(200, "The differences.", of::<Drift>)
+            ..success(200, "The differences.", of::<Answered>)
         }],
-        problems: &[OF_A_DATABASE, &[Code::UnknownSnapshot]],
+        problems: &[
+            OF_A_DATABASE,
+            &[Code::UnknownSnapshot, Code::DriftNotJudged],
+        ],
         ..Operation::NOTHING
     }],
     handle: |app, call| Box::pin(handle(app, call)),
 };
+
+/// What there is without a script.
+const OF_REPORT: &[MediaType] = &[MediaType::Json, MediaType::Markdown, MediaType::Html];
+/// What there is of a script.
+const OF_SCRIPT: &[MediaType] = &[MediaType::Json, MediaType::Sql];
+
+/// The drift, and the script out of it that was asked for.
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "DriftAnswer")]
+struct Answered {
+    #[serde(flatten)]
+    drift: Drift,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    script: Option<DriftScript>,
+}
 
 async fn handle(app: Arc<App>, call: Call) -> Result<Answer, Problem> {
     let mut query = call.query();
     let database = query.required("databaseId", parsed::<DatabaseId>);
     let from = query.optional("from", token);
     let to = query.optional("to", token);
+    let purpose = query.optional("script", parsed::<Purpose>);
     let Some(database) = database else {
         return Err(query.refuse());
     };
     query.finish()?;
+    if let Some(purpose) = purpose {
+        let wanted = call.wanted_of(OF_SCRIPT)?;
+        let (drift, script) = app
+            .engine
+            .drift_script(&database, from.as_deref(), to.as_deref(), purpose)
+            .await?;
+        let answer = match wanted {
+            MediaType::Sql => text(wanted, script.text),
+            _ => ok(&Answered {
+                drift,
+                script: Some(script),
+            })?,
+        };
+        return Ok(answer.with_header("vary", "Accept"));
+    }
+    let wanted = match call.wanted() {
+        MediaType::Sql => call.wanted_of(OF_REPORT)?,
+        wanted => wanted,
+    };
     let drift = app
         .engine
         .drift(&database, from.as_deref(), to.as_deref())
         .await?;
-    let answer = match call.wanted() {
-        MediaType::Json => ok(&drift)?,
-        wanted @ MediaType::Markdown => text(wanted, report::markdown(&report_of(drift))),
+    let answer = match wanted {
+        MediaType::Markdown => text(wanted, report::markdown(&report_of(drift))),
         // The report brings its own style and nothing else: whatever a name of an object may hold, nothing runs.
-        wanted @ MediaType::Html => text(wanted, report::html(&report_of(drift))).with_header(
+        MediaType::Html => text(wanted, report::html(&report_of(drift))).with_header(
             "content-security-policy",
             "default-src 'none'; style-src 'unsafe-inline'",
         ),
+        _ => ok(&drift)?,
     };
     Ok(answer.with_header("vary", "Accept"))
 }

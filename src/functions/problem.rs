@@ -134,6 +134,7 @@ codes! {
     NeedsKey => "needs-key", Conflict, "Changing containers needs the account's key";
     Protected => "protected", Conflict, "The migration is protected";
     Drifted => "drifted", Conflict, "The database was changed by hand";
+    DriftNotJudged => "drift-not-judged", Conflict, "Drift cannot be judged now";
     RegistryLost => "registry-lost", Conflict, "The registry was lost";
     TooLarge => "too-large", PayloadTooLarge, "The body is too large";
     UnsupportedMediaType => "unsupported-media-type", UnsupportedMediaType, "The body is not JSON";
@@ -497,6 +498,7 @@ mod tests {
             EngineError::ChecksumMismatch(vec![id()]),
             EngineError::HalfApplied(vec![id()]),
             EngineError::Drifted { changes: 1 },
+            EngineError::DriftNotJudged("a run is at work".to_owned()),
             EngineError::ConfirmationRequired(id()),
             EngineError::RegistryLost(orders()),
             EngineError::RegistryNewer {

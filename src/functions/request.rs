@@ -150,6 +150,11 @@ impl Call {
         self.wanted
     }
 
+    /// The type that the caller wants most of these, for functions of which a parameter decides what they offer.
+    pub fn wanted_of(&self, offers: &[MediaType]) -> Result<MediaType, Problem> {
+        wanted_type(&self.request.headers, offers)
+    }
+
     /// A parameter of the route; empty when an optional one is missing.
     pub fn param(&self, name: &str) -> &str {
         self.params

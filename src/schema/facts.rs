@@ -11,14 +11,14 @@ use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use super::model::{
-    KeyColumn, KeyTerm, ModuleSettings, ObjectKind, Part as Known, Schema, Unknown,
+    Column, KeyColumn, KeyTerm, ModuleSettings, ObjectKind, Part as Known, Schema, Unknown,
 };
 use super::normalise;
 
 mod containers;
-mod modules;
-mod standing;
-mod tables;
+pub(super) mod modules;
+pub(super) mod standing;
+pub(super) mod tables;
 
 /// What finds an object again in another schema. Not always unique: SQLite lets two constraints share a name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -127,8 +127,32 @@ pub(super) fn objects(schema: &Schema, unknown: &Unknown) -> Objects {
     facts.objects
 }
 
+/// Key and facts of the one object that `add` adds; `None` when it is not known.
+pub(super) fn of_one(
+    unknown: &Unknown,
+    add: impl FnOnce(&mut Facts<'_>),
+) -> Option<(Key, Aspects)> {
+    let mut facts = Facts {
+        objects: Objects::new(),
+        unknown,
+    };
+    add(&mut facts);
+    let (key, same) = facts.objects.into_iter().next()?;
+    let (aspects, _) = same.into_iter().next()?;
+    Some((key, aspects))
+}
+
+/// What is compared of a column.
+pub(super) fn of_column(unknown: &Unknown, column: &Column) -> BTreeMap<&'static str, String> {
+    let facts = Facts {
+        objects: Objects::new(),
+        unknown,
+    };
+    tables::column_aspects(&facts, column).0
+}
+
 /// The facts as far as they have been taken.
-struct Facts<'a> {
+pub(super) struct Facts<'a> {
     objects: Objects,
     unknown: &'a Unknown,
 }

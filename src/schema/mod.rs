@@ -2,7 +2,8 @@
 //!
 //! Nothing here does I/O or knows another module. `model` is what a reader fills and a snapshot stores; `normalise`
 //! says which differences of writing mean nothing; `facts` takes a schema apart by those rules, and both the hash and
-//! [`diff()`] compare nothing but facts, so equal hashes and an empty diff are one and the same thing.
+//! [`diff()`] compare nothing but facts, so equal hashes and an empty diff are one and the same thing. `synchronise`
+//! writes a script out of such a difference, for people to read.
 
 pub mod container;
 pub mod diff;
@@ -11,6 +12,7 @@ pub mod lexer;
 pub mod model;
 pub mod normalise;
 pub mod report;
+pub mod synchronise;
 
 pub use container::{Container, ContainerThroughput, IndexingPolicy};
 pub use diff::{Change, ChangeKind, Detail, diff};
@@ -21,3 +23,4 @@ pub use model::{
     Sequence, SequenceCache, Synonym, Table, TableOptions, Trigger, Unique, Unknown, UserType,
 };
 pub use report::Report;
+pub use synchronise::{Compared, Dialect, Proposal, Purpose, proposal};

@@ -36,6 +36,16 @@ pub fn expression(sql: &str) -> String {
     spelled(inner)
 }
 
+/// The expression in parentheses, as it stands if it has some around the whole.
+pub fn in_parentheses(sql: &str) -> String {
+    match unambiguous(sql) {
+        Some(code) if is_wrapped(&code) => sql.to_owned(),
+        // A comment at the end would swallow the parenthesis.
+        _ if tokens(sql).iter().any(|token| token.text.starts_with("--")) => format!("({sql}\n)"),
+        _ => format!("({sql})"),
+    }
+}
+
 /// The type of a column, for comparing: engines read type names without regard to case and white space.
 pub fn type_name(declared: &str) -> String {
     let Some(code) = unambiguous(declared) else {

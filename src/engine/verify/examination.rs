@@ -133,7 +133,7 @@ impl Engine {
             Err(DatabaseError::Column(error)) => return Ok(unreadable(vec![error.to_string()])),
             Err(error) => return Err(managed.problem(error)),
         };
-        let drift = match self.against_live(managed, None).await {
+        let drift = match self.against_live(managed).await {
             // Cosmos DB being down keeps nobody from looking at the records.
             Err(error) if !is_about_content(&error) && managed.engine() != EngineKind::Cosmos => {
                 return Err(error);

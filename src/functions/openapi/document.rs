@@ -194,7 +194,7 @@ impl Writer {
         for offer in function.offers {
             let schema: SchemaOf = match offer {
                 MediaType::Json => success.schema,
-                MediaType::Markdown | MediaType::Html => kinds::string,
+                MediaType::Markdown | MediaType::Html | MediaType::Sql => kinds::string,
             };
             let status = success.status.to_string();
             let body = Content {

@@ -17,6 +17,7 @@ use super::{App, HttpFunction};
 
 use crate::audit::EventType;
 use crate::engine::Health;
+use crate::schema::Purpose;
 use crate::script::{DatabaseId, MigrationId};
 
 /// The parameter of the query that asks for data of the page.
@@ -51,6 +52,7 @@ pub(super) const FUNCTION: HttpFunction = HttpFunction {
             optional("continuation", "Of `history`.", kinds::token),
             optional("from", "Of `drift`.", kinds::token),
             optional("to", "Of `drift`.", kinds::token),
+            optional("script", "Of `drift`.", of::<Purpose>),
         ],
         answers: &[
             Success {
@@ -65,6 +67,7 @@ pub(super) const FUNCTION: HttpFunction = HttpFunction {
                 Code::UnknownMigration,
                 Code::UnknownRun,
                 Code::UnknownSnapshot,
+                Code::DriftNotJudged,
             ],
         ],
         ..Operation::NOTHING

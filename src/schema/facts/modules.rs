@@ -5,7 +5,7 @@ use super::{Facts, Object, Value};
 use crate::schema::model::{Module, ObjectKind, Part as Known, Trigger};
 use crate::schema::normalise;
 
-pub(super) fn add_module(facts: &mut Facts<'_>, kind: ObjectKind, module: &Module) {
+pub(in crate::schema) fn add_module(facts: &mut Facts<'_>, kind: ObjectKind, module: &Module) {
     Object::standing_alone(kind, &module.name)
         .with(
             "definition",
@@ -18,7 +18,7 @@ pub(super) fn add_module(facts: &mut Facts<'_>, kind: ObjectKind, module: &Modul
     }
 }
 
-pub(super) fn add_trigger(facts: &mut Facts<'_>, trigger: &Trigger) {
+pub(in crate::schema) fn add_trigger(facts: &mut Facts<'_>, trigger: &Trigger) {
     let object = if !trigger.table.is_empty() {
         Object::named(ObjectKind::Trigger, &trigger.table, &trigger.name)
     } else if facts.knows(Known::DatabaseTriggers) {

@@ -8,13 +8,13 @@ use crate::schema::model::{
 };
 use crate::schema::normalise;
 
-pub(super) fn add_namespace(facts: &mut Facts<'_>, namespace: &Namespace) {
+pub(in crate::schema) fn add_namespace(facts: &mut Facts<'_>, namespace: &Namespace) {
     Object::standing_alone(ObjectKind::Schema, &namespace.name)
         .with_some("owner", namespace.owner.as_deref().map(Value::plain))
         .add_to(facts);
 }
 
-pub(super) fn add_type(facts: &mut Facts<'_>, user_type: &UserType) {
+pub(in crate::schema) fn add_type(facts: &mut Facts<'_>, user_type: &UserType) {
     let mut object = Object::standing_alone(ObjectKind::Type, &user_type.name);
     if let Some(base) = &user_type.base {
         let nullable = if user_type.nullable { "yes" } else { "no" };
@@ -70,7 +70,7 @@ fn with_constraints(object: Object, table: &Table) -> Object {
         .with_some("indexes", Value::set(table.indexes.iter().map(index)))
 }
 
-pub(super) fn add_sequence(facts: &mut Facts<'_>, sequence: &Sequence) {
+pub(in crate::schema) fn add_sequence(facts: &mut Facts<'_>, sequence: &Sequence) {
     let cache = match sequence.cache {
         SequenceCache::ServersChoice => None,
         SequenceCache::None => Some(Value::plain("none")),
@@ -87,13 +87,13 @@ pub(super) fn add_sequence(facts: &mut Facts<'_>, sequence: &Sequence) {
         .add_to(facts);
 }
 
-pub(super) fn add_synonym(facts: &mut Facts<'_>, synonym: &Synonym) {
+pub(in crate::schema) fn add_synonym(facts: &mut Facts<'_>, synonym: &Synonym) {
     Object::standing_alone(ObjectKind::Synonym, &synonym.name)
         .with("target", Value::by(normalise::module_text, &synonym.target))
         .add_to(facts);
 }
 
-pub(super) fn add_role(facts: &mut Facts<'_>, role: &Role) {
+pub(in crate::schema) fn add_role(facts: &mut Facts<'_>, role: &Role) {
     if !role.fixed {
         Object::standing_alone(ObjectKind::Role, &role.name)
             .with_some("owner", role.owner.as_deref().map(Value::plain))
@@ -104,7 +104,7 @@ pub(super) fn add_role(facts: &mut Facts<'_>, role: &Role) {
     }
 }
 
-pub(super) fn add_permission(facts: &mut Facts<'_>, granted: &Permission) {
+pub(in crate::schema) fn add_permission(facts: &mut Facts<'_>, granted: &Permission) {
     let on = granted.on.words();
     let what = format!("{} to {}", granted.permission, granted.grantee);
     Object::noted(ObjectKind::Permission, &on, &what, "on")
@@ -112,14 +112,14 @@ pub(super) fn add_permission(facts: &mut Facts<'_>, granted: &Permission) {
         .add_to(facts);
 }
 
-pub(super) fn add_extended_property(facts: &mut Facts<'_>, note: &ExtendedProperty) {
+pub(in crate::schema) fn add_extended_property(facts: &mut Facts<'_>, note: &ExtendedProperty) {
     let on = note.on.words();
     Object::noted(ObjectKind::ExtendedProperty, &on, &note.name, "of")
         .with("value", Value::plain(&note.value))
         .add_to(facts);
 }
 
-pub(super) fn add_other(facts: &mut Facts<'_>, other: &OtherObject) {
+pub(in crate::schema) fn add_other(facts: &mut Facts<'_>, other: &OtherObject) {
     Object::standing_alone(ObjectKind::Other, &other.name)
         .with("type", Value::plain(&other.type_description))
         .add_to(facts);

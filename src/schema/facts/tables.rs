@@ -8,7 +8,7 @@ use crate::schema::model::{
 };
 use crate::schema::normalise;
 
-pub(super) fn add_table(facts: &mut Facts<'_>, table: &Table) {
+pub(in crate::schema) fn add_table(facts: &mut Facts<'_>, table: &Table) {
     let mut object = Object::standing_alone(ObjectKind::Table, &table.name)
         .with_flag("without rowid", table.options.without_rowid)
         .with_flag("strict", table.options.strict)
@@ -60,7 +60,7 @@ pub(super) fn add_columns(object: &mut Object, facts: &Facts<'_>, columns: &[Col
 type ColumnAspects = BTreeMap<&'static str, String>;
 
 /// What is compared of a column, and what is shown of it.
-fn column_aspects(facts: &Facts<'_>, column: &Column) -> (ColumnAspects, ColumnAspects) {
+pub(super) fn column_aspects(facts: &Facts<'_>, column: &Column) -> (ColumnAspects, ColumnAspects) {
     let yes = |flag: bool| flag.then(|| Value::plain("yes"));
     let known = |part: Known, value: &Option<String>| {
         let value = value.as_deref().filter(|_| facts.knows(part));
@@ -177,7 +177,7 @@ fn definition(facts: &Facts<'_>, column: &Column) -> String {
     words.join(" ")
 }
 
-fn add_primary_key(facts: &mut Facts<'_>, table: &str, key: &PrimaryKey) {
+pub(in crate::schema) fn add_primary_key(facts: &mut Facts<'_>, table: &str, key: &PrimaryKey) {
     let columns = Value::key_columns(&key.columns);
     let name = normalise::given_name(key.name.as_deref());
     let mut object = Object::constraint(ObjectKind::PrimaryKey, table, name, &columns)
@@ -190,7 +190,7 @@ fn add_primary_key(facts: &mut Facts<'_>, table: &str, key: &PrimaryKey) {
     object.add_to(facts);
 }
 
-fn add_unique(facts: &mut Facts<'_>, table: &str, unique: &Unique) {
+pub(in crate::schema) fn add_unique(facts: &mut Facts<'_>, table: &str, unique: &Unique) {
     let columns = Value::key_columns(&unique.columns);
     Object::constraint(ObjectKind::Unique, table, unique.name.as_deref(), &columns)
         .with("columns", columns)
@@ -199,7 +199,7 @@ fn add_unique(facts: &mut Facts<'_>, table: &str, unique: &Unique) {
         .add_to(facts);
 }
 
-fn add_foreign_key(facts: &mut Facts<'_>, table: &str, key: &ForeignKey) {
+pub(in crate::schema) fn add_foreign_key(facts: &mut Facts<'_>, table: &str, key: &ForeignKey) {
     let columns = Value::names(&key.columns);
     let target = if key.referenced_columns.is_empty() {
         key.referenced_table.clone()
@@ -221,7 +221,7 @@ fn add_foreign_key(facts: &mut Facts<'_>, table: &str, key: &ForeignKey) {
         .add_to(facts);
 }
 
-fn add_check(facts: &mut Facts<'_>, table: &str, check: &Check) {
+pub(in crate::schema) fn add_check(facts: &mut Facts<'_>, table: &str, check: &Check) {
     let expression = Value::by(normalise::expression, &check.expression);
     Object::constraint(ObjectKind::Check, table, check.name.as_deref(), &expression)
         .with("expression", expression)
@@ -230,7 +230,7 @@ fn add_check(facts: &mut Facts<'_>, table: &str, check: &Check) {
         .add_to(facts);
 }
 
-pub(super) fn add_index(facts: &mut Facts<'_>, table: &str, index: &Index) {
+pub(in crate::schema) fn add_index(facts: &mut Facts<'_>, table: &str, index: &Index) {
     Object::named(ObjectKind::Index, table, &index.name)
         .with("columns", Value::key_columns(&index.columns))
         .with_some(
