@@ -1,10 +1,13 @@
 //! A drift report for people: what it says; how it is written stands in `markdown` and `html`.
 
 mod html;
+mod kinds;
 mod lines;
 mod markdown;
+mod texts;
+mod words;
 
-pub use html::html;
+pub use html::{content_security_policy, html};
 pub use markdown::markdown;
 
 use super::diff::{Change, ChangeKind, Detail};
@@ -35,11 +38,22 @@ impl Report {
     }
 
     fn count(&self, kind: ChangeKind) -> usize {
-        self.changes
-            .iter()
-            .filter(|change| change.change == kind)
-            .count()
+        count(&self.changes, kind)
     }
+
+    /// The changes of each kind of object; they come sorted by it.
+    fn by_kind(&self) -> impl Iterator<Item = (ObjectKind, &[Change])> {
+        self.changes
+            .chunk_by(|one, next| one.kind == next.kind)
+            .map(|changes| (changes[0].kind, changes))
+    }
+}
+
+fn count(changes: &[Change], kind: ChangeKind) -> usize {
+    changes
+        .iter()
+        .filter(|change| change.change == kind)
+        .count()
 }
 
 /// In the order in which a report counts them.
@@ -52,13 +66,6 @@ impl ChangeKind {
             Self::Removed => "removed",
             Self::Changed => "changed",
         }
-    }
-}
-
-impl ObjectKind {
-    /// The kind as people write it.
-    fn words(self) -> String {
-        self.as_str().replace('-', " ")
     }
 }
 
@@ -81,13 +88,19 @@ impl Detail {
     }
 
     /// Its values line by line.
-    fn lines(&self) -> Vec<lines::Line<'_>> {
-        lines::compare(trimmed(&self.from), trimmed(&self.to))
+    fn rows(&self) -> Vec<lines::Row<'_>> {
+        let (from, to) = (self.from.as_deref(), self.to.as_deref());
+        lines::compare(from.unwrap_or_default(), to.unwrap_or_default())
     }
 }
 
-fn trimmed(side: &Option<String>) -> &str {
-    side.as_deref().unwrap_or_default().trim()
+/// What to say of an object or column that may be one that was renamed.
+fn perhaps_renamed(came: bool) -> &'static str {
+    if came {
+        "perhaps renamed from"
+    } else {
+        "perhaps renamed to"
+    }
 }
 
 #[cfg(test)]
