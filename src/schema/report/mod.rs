@@ -148,6 +148,14 @@ mod tests {
         }
     }
 
+    /// The same with the other one's name.
+    fn perhaps_renamed(change: Change, other: &str) -> Change {
+        Change {
+            possible_rename: Some(other.into()),
+            ..change
+        }
+    }
+
     pub(super) fn ordinary() -> Report {
         use ChangeKind::*;
         use ObjectKind::*;
@@ -156,6 +164,12 @@ mod tests {
         let view_after =
             "CREATE VIEW big_orders AS\nSELECT id, net, tax\nFROM orders\nWHERE net > 1000";
         let trigger = "CREATE TRIGGER orders_stamp AFTER INSERT ON orders BEGIN\n    UPDATE orders SET stamped = 1 WHERE id = new.id;\nEND";
+        let function_before = "CREATE FUNCTION total (@order int)\nRETURNS money\nAS\nBEGIN\n    DECLARE @sum money;\n    SELECT @sum = SUM(net)\n    FROM lines\n    WHERE order_id = @order;\n    RETURN @sum;\nEND";
+        let function_after = function_before.replace("SUM(net)", "SUM(net + tax)");
+        let columns = [
+            ("column id", Some("INTEGER NOT NULL"), None),
+            ("column note", Some("TEXT NULL DEFAULT 'none'"), None),
+        ];
         Report {
             database_id: "lpa-bloom-sql-dev".into(),
             from_label: "baseline of 2025-11-27 14:30 UTC".into(),
@@ -163,14 +177,15 @@ mod tests {
             detected: Some(true),
             reason: None,
             changes: vec![
-                change(
-                    Added,
-                    Table,
-                    "audit_copy",
-                    &[
-                        ("column id", None, Some("INTEGER NOT NULL")),
-                        ("column note", None, Some("TEXT NULL DEFAULT 'none'")),
-                    ],
+                perhaps_renamed(change(Removed, Table, "audit", &columns), "audit_copy"),
+                perhaps_renamed(
+                    change(
+                        Added,
+                        Table,
+                        "audit_copy",
+                        &columns.map(|(property, text, _)| (property, None, text)),
+                    ),
+                    "audit",
                 ),
                 change(
                     Changed,
@@ -209,6 +224,12 @@ mod tests {
                     Trigger,
                     "orders.orders_stamp",
                     &[("definition", Some(trigger), None)],
+                ),
+                change(
+                    Changed,
+                    Function,
+                    "total",
+                    &[("definition", Some(function_before), Some(&function_after))],
                 ),
             ],
         }

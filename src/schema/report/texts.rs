@@ -6,54 +6,48 @@ use super::Report;
 use super::lines::{Line, Row, Stretch, stretches};
 use crate::schema::diff::Detail;
 
-/// Up to this much text, in bytes, unchanged lines far from a change are on the page, folded; beyond it they are only counted.
-const UNFOLDABLE: usize = 2 * 1024 * 1024;
+/// Up to this much page, in bytes, unchanged lines far from a change are there to be unfolded; beyond it they are only
+/// counted.
+const UNFOLDABLE: usize = 4 * 1024 * 1024;
 
-/// Up to this much text, in bytes, is on the page at all: a browser has to lay it out.
-const MOST: usize = 8 * 1024 * 1024;
+/// Up to this much page, in bytes, texts are there at all: a browser has to lay them out.
+const MOST: usize = 16 * 1024 * 1024;
+
+/// What a row adds to the page besides its text, in bytes.
+const TAGS: usize = 50;
 
 /// A text of one side that is longer than this, in lines, is folded.
 const OPEN: usize = 16;
 
-/// How much text the page has so far, in bytes.
+/// How much of the page is text of this kind so far, in bytes, as far as it has to be known.
 #[derive(Debug, Default)]
 pub(super) struct Written(usize);
 
-impl Written {
-    fn add(&mut self, rows: &[Row]) {
-        self.0 += rows.iter().map(length).sum::<usize>();
-    }
-}
-
-/// About how much a row adds to the page.
-fn length(row: &Row) -> usize {
+fn size(rows: &[Row]) -> usize {
     let pieces = |line: &Option<Line>| -> usize {
-        line.iter()
-            .flat_map(|line| &line.pieces)
-            .map(|piece| piece.text.len())
-            .sum()
+        let pieces = line.iter().flat_map(|line| &line.pieces);
+        pieces.map(|piece| piece.text.len()).sum()
     };
-    match row {
-        Row::Kept { text, .. } => 2 * text.len(),
-        Row::Changed { from, to } => pieces(from) + pieces(to),
-    }
+    let row = |row: &Row| match row {
+        Row::Kept { text, .. } => TAGS + 2 * text.len(),
+        Row::Changed { from, to } => TAGS + pieces(from) + pieces(to),
+    };
+    rows.iter().map(row).sum()
 }
 
 /// The text of a detail that is too long for one line.
 pub(super) fn text(report: &Report, detail: &Detail, written: &mut Written) -> Markup {
     let rows = detail.rows();
-    let size = rows.iter().map(length).sum::<usize>();
-    if written.0 + size > MOST && written.0 > 0 {
+    if written.0 + size(&rows) > MOST {
         return markup! {
-            p.note { (rows.len()) " lines are left out, for the page would be too long for a browser. The report as JSON has all." }
+            p.note { (rows.len()) " lines are left out: the page would be too long for a browser. The report as JSON has them." }
         };
     }
-    match (&detail.from, &detail.to) {
-        (Some(_), Some(_)) => both(report, &rows, written),
-        _ => {
-            written.add(&rows);
-            single(&rows)
-        }
+    if detail.from.is_some() && detail.to.is_some() {
+        both(report, &rows, written)
+    } else {
+        written.0 += size(&rows);
+        single(&rows)
     }
 }
 
@@ -63,23 +57,19 @@ fn both(report: &Report, rows: &[Row], written: &mut Written) -> Markup {
             p.note { "The lines are the same; only line ends, or space at the beginning or the end, differ." }
         };
     }
+    let mut part = |stretch| match stretch {
+        Stretch::Shown(rows) => {
+            written.0 += size(rows);
+            table(rows)
+        }
+        Stretch::Folded(rows) => folded(rows, written),
+    };
     markup! {
         div.both {
             p.sides { span { (report.from_label) } span { (report.to_label) } }
-            @for stretch in stretches(rows) {
-                @match stretch {
-                    Stretch::Shown(rows) => { (table(rows)) (counted(rows, written)) }
-                    Stretch::Folded(rows) => (folded(rows, written))
-                }
-            }
+            @for stretch in stretches(rows) { (part(stretch)) }
         }
     }
-}
-
-/// Counts rows that were written, and shows nothing.
-fn counted(rows: &[Row], written: &mut Written) -> &'static str {
-    written.add(rows);
-    ""
 }
 
 fn folded(rows: &[Row], written: &mut Written) -> Markup {
@@ -87,7 +77,7 @@ fn folded(rows: &[Row], written: &mut Written) -> Markup {
     if written.0 > UNFOLDABLE {
         return markup! { p.fold { (words) } };
     }
-    written.add(rows);
+    written.0 += size(rows);
     markup! { details.fold { summary { (words) } (table(rows)) } }
 }
 
@@ -138,5 +128,58 @@ fn pieces(line: &Line) -> Markup {
         @for piece in &line.pieces {
             @if piece.marked { b { (piece.text) } } @else { (piece.text) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::nothing;
+    use super::*;
+
+    fn shown(from: Option<String>, to: Option<String>, written: usize) -> (String, usize) {
+        let detail = Detail {
+            property: "definition".into(),
+            from,
+            to,
+            possible_rename: None,
+        };
+        let mut written = Written(written);
+        let text = text(&nothing(), &detail, &mut written).into_string();
+        (text, written.0)
+    }
+
+    fn lines(count: usize, last: &str) -> Option<String> {
+        Some("a line of some text\n".repeat(count) + last)
+    }
+
+    #[test]
+    fn unchanged_lines_can_be_unfolded_until_the_page_is_long() {
+        let (text, written) = shown(lines(100, "x"), lines(100, "y"), 0);
+        assert!(text.contains("<details class=\"fold\"><summary>97 unchanged lines</summary>"));
+        assert!(written <= text.len() && text.len() < 2 * written, "{written} of {}", text.len());
+        let (text, _) = shown(lines(100, "x"), lines(100, "y"), UNFOLDABLE);
+        assert!(text.contains("<p class=\"fold\">97 unchanged lines</p>"), "{text}");
+        assert!(text.contains("<del>x</del>"));
+    }
+
+    #[test]
+    fn a_text_that_would_make_the_page_too_long_is_only_counted() {
+        let (text, written) = shown(None, lines(100, ""), MOST - 1_000);
+        assert!(text.contains("100 lines are left out"), "{text}");
+        assert_eq!(written, MOST - 1_000);
+    }
+
+    #[test]
+    fn a_long_text_of_one_side_is_folded() {
+        let (text, _) = shown(None, lines(OPEN, ""), 0);
+        assert!(text.starts_with("<table class=\"one\">"), "{text}");
+        let (text, _) = shown(None, lines(OPEN + 1, ""), 0);
+        assert!(text.contains("<summary>17 lines</summary>"), "{text}");
+    }
+
+    #[test]
+    fn texts_that_differ_in_no_line_are_said_to() {
+        let (text, _) = shown(Some("a\r\nb".into()), Some("a\nb\n".into()), 0);
+        assert!(text.contains("The lines are the same"), "{text}");
     }
 }
