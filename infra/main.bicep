@@ -33,6 +33,10 @@ param runsSchedule string = '0 * * * * *'
 @allowed(['warn', 'refuse'])
 param onDrift string = 'warn'
 
+@description('Where drift and failures are announced. Kept in the vault, since who knows it may write to the channel. Empty: nowhere.')
+@secure()
+param alertWebhook string = ''
+
 @description('Further app settings; a deployment replaces all settings of the app.')
 @secure()
 param furtherSettings object = {}
@@ -251,6 +255,12 @@ resource sqlSecret 'Microsoft.KeyVault/vaults/secrets@2023-07-01' = if (!empty(s
   properties: { value: sqlConnectionString }
 }
 
+resource alertSecret 'Microsoft.KeyVault/vaults/secrets@2023-07-01' = if (!empty(alertWebhook)) {
+  parent: vault
+  name: 'alert-webhook'
+  properties: { value: alertWebhook }
+}
+
 resource managedSecret 'Microsoft.KeyVault/vaults/secrets@2023-07-01' = if (!empty(managedCosmosDatabase)) {
   parent: vault
   name: 'managed-cosmos-connection-string'
@@ -362,6 +372,11 @@ var sqlBySecret = {
 }
 var sqlSettings = empty(sqlConnectionString) ? sqlByIdentity : sqlBySecret
 
+var alertBySecret = {
+  DBVC_ALERT_WEBHOOK: '@Microsoft.KeyVault(SecretUri=${vault.properties.vaultUri}secrets/alert-webhook)'
+}
+var alertSettings = empty(alertWebhook) ? {} : alertBySecret
+
 // After the roles: a reference to the vault is resolved, and the storage opened, as soon as the settings are there.
 resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
   parent: app
@@ -381,9 +396,10 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
       DBVC_ON_DRIFT: onDrift
     },
     sqlSettings,
+    alertSettings,
     furtherSettings
   )
-  dependsOn: [storageRoles, insightsRole, vaultRole, archiveRole, sqlSecret, changeEvents, schemaSnapshots, migrations]
+  dependsOn: [storageRoles, insightsRole, vaultRole, archiveRole, sqlSecret, alertSecret, changeEvents, schemaSnapshots, migrations]
 }
 
 output functionAppName string = app.name

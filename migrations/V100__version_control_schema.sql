@@ -225,6 +225,18 @@ CREATE INDEX ix_audit_events_undelivered
     ON dbo.audit_events (database_id, sequence)
     WHERE delivered_at IS NULL;
 
+-- How far the trail was announced to the webhook: every event up to this number, or it is none to announce. No row means: no
+-- webhook was ever set. owner: who is announcing right now. failing_since: since when the webhook takes nothing. given_up_at:
+-- when it last refused an announcement for good.
+CREATE TABLE dbo.trail_announcements (
+    database_id    NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,
+    announced      BIGINT NOT NULL,
+    owner          NVARCHAR(400) COLLATE Latin1_General_100_BIN2 NULL,
+    expires_at     DATETIMEOFFSET(3) NULL,
+    failing_since  DATETIMEOFFSET(3) NULL,
+    given_up_at    DATETIMEOFFSET(3) NULL
+);
+
 -- The newest event of each database.
 CREATE TABLE dbo.trail_heads (
     database_id  NVARCHAR(63) COLLATE Latin1_General_100_BIN2 NOT NULL PRIMARY KEY,

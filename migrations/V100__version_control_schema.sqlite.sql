@@ -223,6 +223,18 @@ CREATE INDEX ix_audit_events_undelivered
     ON audit_events (database_id, sequence)
     WHERE delivered_at IS NULL;
 
+-- How far the trail was announced to the webhook: every event up to this number, or it is none to announce. No row means: no
+-- webhook was ever set. owner: who is announcing right now. failing_since: since when the webhook takes nothing. given_up_at:
+-- when it last refused an announcement for good.
+CREATE TABLE trail_announcements (
+    database_id    TEXT NOT NULL PRIMARY KEY,
+    announced      INTEGER NOT NULL,
+    owner          TEXT,
+    expires_at     TEXT,
+    failing_since  TEXT,
+    given_up_at    TEXT
+) WITHOUT ROWID;
+
 -- The newest event of each database.
 CREATE TABLE trail_heads (
     database_id  TEXT NOT NULL PRIMARY KEY,

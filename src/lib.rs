@@ -1,8 +1,9 @@
 //! dbvc: database version control for Azure SQL Database and Cosmos DB.
 //!
-//! Imports run one way only: `functions` and `command_line` → `engine` → `audit`, `registry`, `database` → `schema`,
-//! `script`. `docs/how-it-works.md` draws the flow.
+//! Imports run one way only: `functions` and `command_line` → `engine` → `alert` → `audit`, `registry`, `database` →
+//! `schema`, `script`. `docs/how-it-works.md` draws the flow.
 
+pub mod alert;
 pub mod audit;
 pub mod command_line;
 pub mod crash_points;

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use tracing_subscriber::EnvFilter;
 
+use crate::alert::WebhookAddress;
 use crate::database::cosmos::CosmosAccount;
 use crate::database::identity::{AppIdentity, IdentitySource};
 use crate::database::secrets::ConnectionVariables;
@@ -91,6 +92,8 @@ pub struct Settings {
     /// Further host suffixes that may have a token of the app (`DBVC_ALLOWED_HOSTS`, separated by commas). Defaults to
     /// none.
     pub allowed_hosts: Vec<String>,
+    /// Where drift and failures are announced (`DBVC_ALERT_WEBHOOK`). Defaults to nowhere.
+    pub alert_webhook: Option<WebhookAddress>,
     /// What is logged (`DBVC_LOG`). Defaults to `info`.
     pub log: EnvFilter,
     /// The port on 127.0.0.1 (`FUNCTIONS_CUSTOMHANDLER_PORT`). Defaults to 7071.
@@ -159,6 +162,7 @@ impl Settings {
         let max_parallel_databases = reader.number("DBVC_MAX_PARALLEL_DATABASES", 1, 64, 4);
         let statement_timeout_seconds = reader.number("DBVC_STATEMENT_TIMEOUT", 0, 86_400, 0);
         let lock_timeout_seconds = reader.number("DBVC_LOCK_TIMEOUT", 0, 86_400, 30);
+        let alert_webhook = reader.alert_webhook();
         let log = reader.log();
         let port = reader.port();
 
@@ -181,6 +185,7 @@ impl Settings {
                 statement_timeout_seconds,
                 lock_timeout_seconds,
                 allowed_hosts,
+                alert_webhook,
                 log,
                 port,
             }),
@@ -492,6 +497,16 @@ impl Reader {
         hosts
     }
 
+    fn alert_webhook(&mut self) -> Option<WebhookAddress> {
+        match WebhookAddress::parse(self.text("DBVC_ALERT_WEBHOOK")?) {
+            Ok(address) => Some(address),
+            Err(error) => {
+                self.wrong("DBVC_ALERT_WEBHOOK", error.to_string());
+                None
+            }
+        }
+    }
+
     fn log(&mut self) -> EnvFilter {
         let filter = EnvFilter::try_new(self.text("DBVC_LOG").unwrap_or("info"));
         filter.unwrap_or_else(|_| {
@@ -582,6 +597,7 @@ mod tests {
         assert_eq!(settings.statement_timeout_seconds, 0);
         assert_eq!(settings.lock_timeout_seconds, 30);
         assert!(settings.allowed_hosts.is_empty());
+        assert_eq!(settings.alert_webhook, None);
         assert_eq!(settings.home_connection, None);
         assert_eq!(
             settings.connection_variables,
@@ -606,6 +622,7 @@ mod tests {
             ("DBVC_STATEMENT_TIMEOUT", "60"),
             ("DBVC_LOCK_TIMEOUT", "0"),
             ("DBVC_ALLOWED_HOSTS", ".database.azure.cn, .Example.test"),
+            ("DBVC_ALERT_WEBHOOK", "https://example.com/x"),
             ("DBVC_LOG", "dbvc=debug"),
             ("FUNCTIONS_CUSTOMHANDLER_PORT", "40001"),
         ])
@@ -617,6 +634,7 @@ mod tests {
         assert_eq!(settings.on_drift, OnDrift::Refuse);
         assert_eq!(settings.lock_lease_seconds, 3600);
         assert_eq!(settings.max_parallel_databases, 64);
+        assert!(settings.alert_webhook.is_some());
         assert_eq!(settings.statement_timeout_seconds, 60);
         assert_eq!(settings.lock_timeout_seconds, 0);
         assert_eq!(

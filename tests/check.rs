@@ -1,7 +1,13 @@
 //! `dbvc check`, as a person or a pipeline runs it.
 
+#[path = "check/allowing.rs"]
+mod allowing;
+#[path = "check/formats.rs"]
+mod formats;
 #[path = "check/real_folders.rs"]
 mod real_folders;
+#[path = "check/rules.rs"]
+mod rules;
 
 use std::fs;
 use std::path::Path;
@@ -46,7 +52,7 @@ fn json_of(folder: &Path, arguments: &[&str]) -> (Value, i32) {
     (value, exit_code(&output))
 }
 
-/// Path and codes of each file.
+/// Path and codes of each file, but for the form of its name: here names are as short as can be.
 fn codes(report: &Value) -> Vec<(String, Vec<String>)> {
     let string = |value: &Value| value.as_str().unwrap().replace('\\', "/");
     let files = report["files"].as_array().unwrap();
@@ -55,6 +61,7 @@ fn codes(report: &Value) -> Vec<(String, Vec<String>)> {
         .map(|file| {
             let findings = file["findings"].as_array().unwrap();
             let codes = findings.iter().map(|finding| string(&finding["code"]));
+            let codes = codes.filter(|code| code != "name-form");
             (string(&file["path"]), codes.collect())
         })
         .collect()
@@ -72,18 +79,18 @@ fn expected(files: &[(&str, &[&str])]) -> Vec<(String, Vec<String>)> {
 fn a_good_folder_ends_with_0_and_lists_every_batch() {
     let folder = folder(&[
         (
-            "V101__add_users.sql",
-            b"CREATE TABLE a (b INT);\nGO\n\nINSERT a VALUES (1);\nGO 3\n",
+            "V101__add_user_list.sql",
+            b"CREATE TABLE dbo.a (b INT);\nGO\n\nINSERT a VALUES (1);\nGO 3\n",
         ),
-        ("U101__add_users.sql", b"DROP TABLE a;\n"),
+        ("U101__add_user_list.sql", b"DROP TABLE IF EXISTS dbo.a;\n"),
         ("readme.md", b"no script"),
     ]);
     let output = check(folder.path(), &["."]);
     assert_eq!(exit_code(&output), 0, "{output:?}");
     assert_eq!(
         text(&output).replace('\\', "/"),
-        "./U101__add_users.sql: utf-8, 1 batch at line 1\n\
-         ./V101__add_users.sql: utf-8, 2 batches at lines 1, 3 (3 times)\n\
+        "./U101__add_user_list.sql: utf-8, 1 batch at line 1\n\
+         ./V101__add_user_list.sql: utf-8, 2 batches at lines 1, 3 (3 times)\n\
          2 files, 3 batches: 0 errors, 0 warnings, 0 notes\n"
     );
     assert_eq!(output.stderr, b"");
@@ -91,8 +98,8 @@ fn a_good_folder_ends_with_0_and_lists_every_batch() {
 
 #[test]
 fn json_has_exactly_the_fields_that_are_promised() {
-    let folder = folder(&[("V1__a.sql", b"\xef\xbb\xbf\r\nSELECT 1;\r\nGO;\r\n")]);
-    let (report, code) = json_of(folder.path(), &["V1__a.sql"]);
+    let folder = folder(&[("V1__add_a_b.sql", b"\xef\xbb\xbf\r\nSELECT 1;\r\nGO;\r\n")]);
+    let (report, code) = json_of(folder.path(), &["V1__add_a_b.sql"]);
     assert_eq!(code, 0, "warnings are no errors");
     let warning = |code: &str, line: u32, column: u32, suggestion: &str| json!({"code": code, "severity": "warning", "line": line, "column": column, "suggestion": suggestion});
     let mut report = report;
@@ -103,7 +110,7 @@ fn json_has_exactly_the_fields_that_are_promised() {
     assert_eq!(
         report,
         json!({"files": [{
-            "path": "V1__a.sql",
+            "path": "V1__add_a_b.sql",
             "encoding": "utf-8-bom",
             // SHA-256 of "\nSELECT 1;\nGO;\n" and of "SELECT 1;".
             "checksum": "sha256:8d2e3a08576da7ddd6655785bb6d76c65ef7bb195baf30941130deee6300a361",
@@ -112,9 +119,10 @@ fn json_has_exactly_the_fields_that_are_promised() {
                 "sha256": "17db4fd369edb9244b9f91d9aeed145c3d04ad8ba6e95d06247f07a63527d11a",
             }],
             "findings": [
-                warning("missing-down-script", 1, 1, "U1__a.sql"),
+                warning("missing-down-script", 1, 1, "U1__add_a_b.sql"),
                 warning("go-semicolon", 3, 3, "GO"),
             ],
+            "allowed": [],
         }]})
     );
 }
@@ -130,7 +138,7 @@ fn a_file_with_a_wrong_name_is_an_error_and_its_batches_are_still_listed() {
         codes(&report),
         expected(&[
             ("./add_users.sql", &["file-name"]),
-            ("./add_users.sqlite.sql", &["file-name"])
+            ("./add_users.sqlite.sql", &["file-name", "not-understood"])
         ])
     );
     let lines = |file: usize| -> Vec<_> {
@@ -341,8 +349,10 @@ fn ten_thousand_scripts_are_checked_in_seconds() {
     let folder = TempDir::new().unwrap();
     for version in 1_000..6_000 {
         for prefix in ["U", "V"] {
-            let path = folder.path().join(format!("{prefix}{version}__a.sql"));
-            fs::write(path, "CREATE TABLE a (b INT);\nGO\nSELECT 1;\n").unwrap();
+            let path = folder
+                .path()
+                .join(format!("{prefix}{version}__add_a_b.sql"));
+            fs::write(path, "CREATE TABLE dbo.a (b INT);\nGO\nSELECT 1;\n").unwrap();
         }
     }
     let started = std::time::Instant::now();

@@ -10,9 +10,10 @@ use support::host::app::{is_function_name, methods_meet};
 use support::host::{App, AuthLevel, Trigger};
 
 /// Method and route of every HTTP function, and the key it asks for.
-const HTTP: [(&str, &[&str], &str, AuthLevel); 14] = {
+const HTTP: [(&str, &[&str], &str, AuthLevel); 15] = {
     use AuthLevel::{Anonymous, Function};
     [
+        ("dbvc", &["GET"], "dbvc", Function),
         (
             "dbvc-databases",
             &["GET"],

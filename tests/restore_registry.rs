@@ -13,7 +13,7 @@ const DROP_ALL: &str = "DROP TABLE schema_snapshot_parts; DROP TABLE schema_snap
     DROP TABLE migration_execution_batches; DROP TABLE migration_execution_history; \
     DROP TABLE migration_applied_status; DROP TABLE migration_registry; DROP TABLE migration_locks; \
     DROP TABLE migration_run_plans; DROP TABLE migration_runs; DROP TABLE audit_events; \
-    DROP TABLE trail_heads; DROP TABLE db_inventory;";
+    DROP TABLE trail_announcements; DROP TABLE trail_heads; DROP TABLE db_inventory;";
 
 fn restore(dbvc: &Dbvc, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_dbvc"))

@@ -16,7 +16,7 @@ const MARK: &str = "M4rk3d5ecret";
 const NOBODY: &str = "127.0.0.1,9";
 
 /// Every setting that may hold a secret, with one.
-fn settings() -> [(&'static str, String); 5] {
+fn settings() -> [(&'static str, String); 6] {
     [
         (
             "DBVC_COSMOS_CONNECTION_STRING",
@@ -36,6 +36,10 @@ fn settings() -> [(&'static str, String); 5] {
             format!("Server=tcp:{NOBODY};Password={MARK}-3;{MARK}=x"),
         ),
         ("DBVC_VAR_login_password", format!("{MARK}-4")),
+        (
+            "DBVC_ALERT_WEBHOOK",
+            format!("http://127.0.0.1:9/{MARK}-5?sig={MARK}-6"),
+        ),
     ]
 }
 

@@ -55,6 +55,7 @@ fn a_wrong_setting_stops_the_start_by_name() {
         ("DBVC_STATEMENT_TIMEOUT", "-1"),
         ("DBVC_LOCK_TIMEOUT", "soon"),
         ("DBVC_ALLOWED_HOSTS", "example.com"),
+        ("DBVC_ALERT_WEBHOOK", "http://example.com/hook"),
         ("DBVC_LOG", "dbvc=loud"),
         ("FUNCTIONS_CUSTOMHANDLER_PORT", "seven"),
     ] {

@@ -3,7 +3,7 @@
 mod support;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -734,7 +734,7 @@ fn expect_held_to_its_policy(page: &Answer) {
         let (_, rest) = text.split_once(&format!("<{element}>")).unwrap();
         let (content, rest) = rest.split_once(&format!("</{element}>")).unwrap();
         assert!(!rest.contains(&format!("<{element}")), "only one {element}");
-        let hash = STANDARD.encode(Sha256::digest(content));
+        let hash = BASE64_STANDARD.encode(Sha256::digest(content));
         assert!(
             policy.contains(&format!("{directive} 'sha256-{hash}'")),
             "{policy}"

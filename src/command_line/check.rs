@@ -1,8 +1,11 @@
 //! `dbvc check`: what script files hold and what is wrong with them, without a database.
 
 mod files;
+mod github;
 mod human;
 mod report;
+mod sarif;
+mod uri;
 
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::PathBuf;
@@ -16,7 +19,10 @@ use report::Report;
 /// How wrong usage ends, as clap ends it as well.
 const CANNOT_WORK: u8 = 2;
 
-/// Check script files: their names, encodings, batches and directives. Needs no database.
+/// Check script files: their names, encodings, batches and directives, and what their statements do. Needs no database.
+///
+/// A finding has a code, which docs/rules.md explains. `-- dbvc: allow=CODE reason` on its line or before its statement
+/// allows a warning or a note.
 ///
 /// Ends with 0 when no finding is an error, with 1 when one is, and with 2 when a path cannot be read.
 #[derive(Debug, Args)]
@@ -33,8 +39,12 @@ pub(super) struct Arguments {
 enum Format {
     /// For people.
     Human,
-    /// For programs.
+    /// For programs: everything about each file, as JSON.
     Json,
+    /// For GitHub Actions: an annotation for each finding.
+    Github,
+    /// For code scanners: SARIF 2.1.0, with what is allowed as suppressed.
+    Sarif,
 }
 
 /// Why the check could not be done.
@@ -76,6 +86,8 @@ fn write_report(report: &Report, format: Format) -> io::Result<()> {
             serde_json::to_writer_pretty(&mut output, report)?;
             writeln!(output)?;
         }
+        Format::Github => github::write(report, &mut output)?,
+        Format::Sarif => sarif::write(report, &mut output)?,
     }
     output.flush()
 }

@@ -1,6 +1,7 @@
 //! The command line: reads the arguments and hands over to the command.
 
 mod check;
+mod diff;
 mod migrate;
 mod restore_registry;
 mod serve;
@@ -29,12 +30,13 @@ enum Command {
     Serve,
     Migrate(migrate::Arguments),
     Check(check::Arguments),
+    Diff(diff::Arguments),
     RestoreRegistry(restore_registry::Arguments),
 }
 
 /// Runs the command that the arguments of the process name, and says what the process ends with.
 ///
-/// 0: fine. 1: the command found errors, or the server cannot start. 2: it could not do its work, for instance because the
+/// 0: fine. 1: the command found errors or differences, or the server cannot start. 2: it could not do its work, for instance because the
 /// arguments are wrong.
 #[must_use]
 pub fn run() -> ExitCode {
@@ -42,6 +44,7 @@ pub fn run() -> ExitCode {
         None | Some(Command::Serve) => serve::run(),
         Some(Command::Migrate(arguments)) => migrate::run(&arguments),
         Some(Command::Check(arguments)) => check::run(&arguments),
+        Some(Command::Diff(arguments)) => diff::run(&arguments),
         Some(Command::RestoreRegistry(arguments)) => restore_registry::run(&arguments),
     }
 }
@@ -65,6 +68,7 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         statement_timeout: seconds(settings.statement_timeout_seconds),
         lock_timeout: seconds(settings.lock_timeout_seconds),
         allowed_hosts: settings.allowed_hosts.clone(),
+        alert_webhook: settings.alert_webhook.clone(),
     }
 }
 

@@ -9,8 +9,8 @@ use crate::database::{Connection, DatabaseError, SHORT_WAIT, ask};
 use crate::registry::migrations::{self, Definition, MigrationRecord};
 use crate::registry::state::{self, DatabaseState};
 use crate::script::{
-    DatabaseId, EngineKind, Finding, MigrationId, MigrationName, Prefix, Severity, Syntax, Version,
-    check_operations, check_script,
+    DatabaseId, EngineKind, Finding, MigrationId, MigrationName, Prefix, ScriptKind, Severity,
+    Syntax, Version, check_operations, check_script, missing_down_script,
 };
 use crate::time::Timestamp;
 
@@ -77,17 +77,18 @@ fn free_time_version(now: Timestamp, taken: impl Fn(&Version) -> bool) -> Versio
 
 /// What the script check says of a migration's scripts; what is an error there is refused by field.
 fn check_scripts(new: &NewMigration, engine: EngineKind) -> Result<Vec<Finding>, Vec<FieldError>> {
-    let check = |text: &str| match Syntax::of_engine(engine) {
-        Some(syntax) => check_script(text, syntax),
-        None => check_operations(text),
+    let check = |text: &str, kind, about_file| match Syntax::of_engine(engine) {
+        Some(syntax) => check_script(text, syntax, kind, about_file),
+        None => [about_file, check_operations(text)].concat(),
     };
+    let missing = new.down_script.is_none().then(missing_down_script);
+    let up = check(&new.up_script, ScriptKind::Up, Vec::from_iter(missing));
+    let down = new.down_script.as_deref();
+    let down = down.map(|text| check(text, ScriptKind::Down, Vec::new()));
     let mut wrong = Vec::new();
     let mut findings = Vec::new();
-    for (field, text) in [
-        ("upScript", Some(new.up_script.as_str())),
-        ("downScript", new.down_script.as_deref()),
-    ] {
-        for finding in text.map(check).unwrap_or_default() {
+    for (field, found) in [("upScript", up), ("downScript", down.unwrap_or_default())] {
+        for finding in found {
             if finding.severity == Severity::Error {
                 wrong.push(FieldError::new(
                     field,
@@ -97,16 +98,6 @@ fn check_scripts(new: &NewMigration, engine: EngineKind) -> Result<Vec<Finding>,
                 findings.push(finding);
             }
         }
-    }
-    if new.down_script.is_none() {
-        findings.push(
-            Finding::warning(
-                "missing-down-script",
-                "there is no down script, so that this migration cannot be rolled back",
-                (1, 1),
-            )
-            .with_suggestion("send downScript"),
-        );
     }
     if wrong.is_empty() {
         Ok(findings)
@@ -318,7 +309,7 @@ impl Engine {
             .ok_or_else(unknown)?;
         let executions = self.attempts_at(connection.as_mut(), &managed, id).await?;
         let findings = match Syntax::of_engine(managed.engine()) {
-            Some(syntax) => check_script(&definition.up_script, syntax),
+            Some(syntax) => check_script(&definition.up_script, syntax, ScriptKind::Up, Vec::new()),
             None => check_operations(&definition.up_script),
         };
         Ok(MigrationDetail {

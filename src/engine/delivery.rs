@@ -6,13 +6,17 @@ use std::sync::{Mutex, PoisonError};
 use tokio::task::JoinSet;
 
 use crate::audit::{self, Delivery, DeliveryError, Refused};
-use crate::database::{Access, Connection, DatabaseError, ask};
-use crate::registry::events;
+use crate::database::{Access, Connection, DatabaseError};
+use crate::registry::{announcements, events, snapshots};
 use crate::script::{DatabaseId, EngineKind};
+use crate::time::Timestamp;
 
 use super::Engine;
 use super::access::Managed;
 use super::error::EngineError;
+
+/// What the webhook refused for good is told of for so long.
+const DAY_MILLIS: i64 = 24 * 3600 * 1000;
 
 /// Deliveries under way in this process.
 #[derive(Debug, Default)]
@@ -20,33 +24,74 @@ pub(super) struct Deliveries {
     tasks: Mutex<JoinSet<()>>,
     /// Databases for which a delivery waits to begin: one is enough, since it takes everything there is.
     waiting: Mutex<HashSet<DatabaseId>>,
-    /// How many events waited after the last delivery for each database whose registry is not the home database's.
-    backlogs: Mutex<HashMap<DatabaseId, u64>>,
+    /// What was seen after the last delivery of each database whose registry is not the home database's.
+    seen: Mutex<HashMap<DatabaseId, Standing>>,
+}
+
+/// What there is to know of registries for the health of the whole.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Standing {
+    /// Events that the archive does not have.
+    pub undelivered: u64,
+    /// Databases that have drifted.
+    pub drifted: u64,
+    /// Databases of which something could not be announced.
+    pub unannounced: u64,
+}
+
+impl Standing {
+    /// Asks a registry.
+    pub async fn read(connection: &mut dyn Connection) -> Result<Self, DatabaseError> {
+        let day_ago = Timestamp::from_millis(Timestamp::now().as_millis() - DAY_MILLIS);
+        let replies = connection
+            .exchange(&[
+                events::count_undelivered(),
+                snapshots::count_drifted(),
+                announcements::count_unwell(day_ago),
+            ])
+            .await?;
+        let count = |index: usize, column: &str| {
+            let row = replies.get(index).and_then(|reply| reply.rows.first());
+            row.map_or(Ok(0), |row| row.count(column))
+        };
+        Ok(Self {
+            undelivered: count(0, "events")?,
+            drifted: count(1, "databases")?,
+            unannounced: count(2, "databases")?,
+        })
+    }
+
+    /// Both together.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            undelivered: self.undelivered + other.undelivered,
+            drifted: self.drifted + other.drifted,
+            unannounced: self.unannounced + other.unannounced,
+        }
+    }
 }
 
 impl Deliveries {
-    /// How many events waited, outside the home database, when this process last delivered for them.
-    pub fn backlog(&self) -> u64 {
-        self.backlogs
+    /// What was seen outside the home database when this process last delivered there.
+    pub fn seen(&self) -> Standing {
+        self.seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .values()
-            .sum()
+            .fold(Standing::default(), |sum, one| sum.plus(*one))
     }
 
-    async fn note_backlog(&self, managed: &Managed, connection: &mut dyn Connection) {
+    async fn note_standing(&self, managed: &Managed, connection: &mut dyn Connection) {
         // The records of a Cosmos DB database are in the home database, which is asked when somebody wants to know.
         if managed.is_home || managed.engine() == EngineKind::Cosmos {
             return;
         }
-        let Ok(reply) = ask(connection, events::count_undelivered()).await else {
-            return;
-        };
-        if let Some(Ok(count)) = reply.rows.first().map(|row| row.count("events")) {
-            self.backlogs
+        if let Ok(standing) = Standing::read(connection).await {
+            self.seen
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
-                .insert(managed.id().clone(), count);
+                .insert(managed.id().clone(), standing);
         }
     }
 }
@@ -124,7 +169,7 @@ impl Engine {
         let delivered =
             audit::deliver(connection.as_mut(), managed.id(), self.archive(), refused).await;
         let deliveries = &self.inner.deliveries;
-        deliveries.note_backlog(managed, connection.as_mut()).await;
+        deliveries.note_standing(managed, connection.as_mut()).await;
         match delivered {
             Ok(delivery) => Ok(delivery),
             // Nothing was ever written there, or somebody's script holds the file and the outbox waits.
@@ -136,8 +181,14 @@ impl Engine {
         }
     }
 
-    /// Returns when no delivery is under way in this process: before it ends of its own will.
+    /// Returns when no delivery is under way in this process, and no announcement, for which it waits ten seconds at most:
+    /// before it ends of its own will.
     pub async fn settle(&self) {
+        self.settle_deliveries().await;
+        self.settle_announcements().await;
+    }
+
+    async fn settle_deliveries(&self) {
         loop {
             let mut tasks = std::mem::take(
                 &mut *self

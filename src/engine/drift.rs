@@ -5,7 +5,7 @@ use std::fmt;
 use crate::audit::{EventDraft, EventType};
 use crate::database::{Connection, DatabaseError, ask};
 use crate::registry::events;
-use crate::registry::snapshots::SnapshotRow;
+use crate::registry::snapshots::{self, SnapshotRow};
 use crate::registry::state::{self, DatabaseState};
 use crate::schema::{ChangeKind, Schema, diff};
 use crate::script::DatabaseId;
@@ -333,7 +333,8 @@ impl Engine {
     }
 }
 
-/// Whether the trail does not know of a finding yet: its newest one is of another snapshot or another live schema.
+/// Whether the trail does not know of a finding yet: its newest one is of another snapshot or another live schema, or the
+/// drift that it tells of has been gone since, as a snapshot shows.
 pub(super) async fn is_new_finding(
     connection: &mut dyn Connection,
     managed: &Managed,
@@ -355,7 +356,16 @@ pub(super) async fn is_new_finding(
         .as_ref()
         .and_then(|from| from.snapshot_id.as_deref());
     let hash = drift.to.as_ref().and_then(|to| to.schema_hash.as_deref());
-    Ok(known("snapshotId") != snapshot || known("schemaHash") != hash)
+    if known("snapshotId") != snapshot || known("schemaHash") != hash {
+        return Ok(true);
+    }
+    let others = snapshots::others_since(managed.id(), newest.sequence, hash.unwrap_or_default());
+    let was_gone = async {
+        let reply = ask(connection, others).await?;
+        let count = reply.rows.first().map(|row| row.count("snapshots"));
+        Ok::<_, DatabaseError>(count.transpose()?.unwrap_or(0) > 0)
+    };
+    was_gone.await.map_err(|error| managed.problem(error))
 }
 
 #[cfg(test)]
@@ -563,10 +573,29 @@ mod tests {
         shop.by_hand("CREATE TABLE by_hand_too (id INTEGER)");
         shop.engine.check_drift().await;
         assert_eq!(shop.ask(told), "2");
+        shop.by_hand("DROP TABLE by_hand_too");
+        shop.engine.check_drift().await;
+        assert_eq!(shop.ask(told), "3");
         assert_eq!(
             shop.ask("SELECT COUNT(*) FROM schema_snapshots WHERE type = 'scheduled'"),
-            "4"
+            "5"
         );
+        shop.engine.settle().await;
+    }
+
+    #[tokio::test]
+    async fn drift_that_was_gone_and_comes_back_is_a_new_finding() {
+        let shop = Shop::at_work().await;
+        let told = "SELECT COUNT(*) FROM audit_events WHERE type = 'drift-detected'";
+        for count in ["1", "2"] {
+            shop.by_hand("CREATE TABLE by_hand (id INTEGER)");
+            for _ in 0..2 {
+                shop.engine.check_drift().await;
+                assert_eq!(shop.ask(told), count);
+            }
+            shop.by_hand("DROP TABLE by_hand");
+            assert_eq!(shop.engine.check_drift().await, ["shop: no drift"]);
+        }
         shop.engine.settle().await;
     }
 
@@ -591,6 +620,22 @@ mod tests {
             shop.ask("SELECT COUNT(*) FROM audit_events WHERE type = 'drift-detected'"),
             "1"
         );
+        shop.engine.settle().await;
+    }
+
+    #[tokio::test]
+    async fn a_trusted_snapshot_that_knows_less_is_no_drift_and_is_replaced() {
+        let shop = Shop::at_work().await;
+        // As if another version of dbvc had made the hash.
+        shop.by_hand("UPDATE schema_snapshots SET schema_hash = 'sha256:other'");
+        assert_eq!(drift(&shop).await.detected, Some(false));
+        let lines = shop.engine.check_drift().await;
+        assert!(lines[0].contains("the new baseline"), "{lines:?}");
+        assert_eq!(shop.engine.check_drift().await, ["shop: no drift"]);
+        let kinds = "SELECT group_concat(type, ' ') FROM (SELECT type FROM schema_snapshots ORDER BY covers)";
+        assert_eq!(shop.ask(kinds), "post-migration baseline scheduled");
+        shop.by_hand("CREATE TABLE by_hand (id INTEGER)");
+        assert_eq!(drift(&shop).await.detected, Some(true));
         shop.engine.settle().await;
     }
 

@@ -59,26 +59,30 @@ impl Engine {
         } = self.open_for_writing(&managed).await?;
         let live = live_schema(connection.as_mut(), &managed).await?;
         let caller = Caller::timer();
-        let capture = Capture::of(&live, &managed, SnapshotType::Scheduled, &caller, None)
-            .kept_for(self.options().snapshot_retention_days);
-        let mut change = Change::of(managed.id());
-        change.records = capture.statements();
-        change.loose = snapshots::remove_expired(managed.id()).to_vec();
-        change.events = vec![capture.event(self, &caller)];
+        let mut findings = Vec::new();
+        let mut kind = SnapshotType::Scheduled;
         let line = match judge(&state) {
             Err(hindrance) => format!("drift not judged: {hindrance}"),
-            Ok(_) => match self
+            Ok(trusted) => match self
                 .drift_found(connection.as_mut(), &managed, &state, &live)
                 .await?
             {
-                None => "no drift".to_owned(),
+                None if trusted.schema_hash == live.hash() => "no drift".to_owned(),
+                None => {
+                    // The trusted one was read with less knowledge, by an older dbvc or where a view was missing. What it
+                    // did not know would never be guarded if it stayed the measure.
+                    kind = SnapshotType::Baseline;
+                    "no drift; more is known of the schema now than of the last trusted snapshot, so that this one is the \
+                     new baseline"
+                        .to_owned()
+                }
                 Some(drift) => {
                     let what = match &drift.reason {
                         None => format!("objects that differ: {}", drift.changes.len()),
                         Some(reason) => reason.clone(),
                     };
                     if is_new_finding(connection.as_mut(), &managed, &drift).await? {
-                        change.events.push(self.drift_event(&caller, &drift));
+                        findings.push(self.drift_event(&caller, &drift));
                         format!("drift detected; {what}")
                     } else {
                         format!("still the drift that was detected before; {what}")
@@ -86,11 +90,24 @@ impl Engine {
                 }
             },
         };
+        let mut capture = Capture::of(&live, &managed, kind, &caller, None);
+        if kind == SnapshotType::Scheduled {
+            capture = capture.kept_for(self.options().snapshot_retention_days);
+        }
+        let mut change = Change::of(managed.id());
+        change.records = capture.statements();
+        change.loose = snapshots::remove_expired(managed.id()).to_vec();
+        self.begin_announcing(&mut change);
+        change.events = vec![capture.event(self, &caller)];
+        change.events.extend(findings);
         match self
             .write_between_runs(connection.as_mut(), &managed, change, &Moment::of(&state))
             .await
         {
-            Ok(()) => Ok(line),
+            Ok(()) => {
+                self.announce_soon(&managed);
+                Ok(line)
+            }
             Err(NotBetween::Overtaken) => Err(managed.locked(None)),
             Err(NotBetween::Other(error)) => Err(error),
         }

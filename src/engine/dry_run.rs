@@ -10,7 +10,7 @@ use crate::registry::lock::Lease;
 use crate::registry::migrations::{self, Definition, MigrationRecord};
 use crate::registry::state::{self, DatabaseState};
 use crate::script::{
-    EngineKind, MigrationId, Prefix, Syntax, Version, check_operations, check_script,
+    EngineKind, MigrationId, Prefix, ScriptKind, Syntax, Version, check_operations, check_script,
 };
 use crate::time::Timestamp;
 
@@ -511,7 +511,7 @@ impl Preview {
             let mut migration = planned(id, &self.records);
             if let Some(script) = script_of(scripts, id) {
                 let findings = match Syntax::of_engine(self.managed.engine()) {
-                    Some(syntax) => check_script(script, syntax),
+                    Some(syntax) => check_script(script, syntax, ScriptKind::Up, Vec::new()),
                     None => check_operations(script),
                 };
                 migration.warnings = findings.into_iter().map(FindingNote::from).collect();

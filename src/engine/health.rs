@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::database::{Access, DatabaseError, ask};
-use crate::registry::events;
+use crate::database::{Access, DatabaseError};
 
 use super::Engine;
-use super::view::{Health, HealthChecks, HealthStatus, RegistryHealth, TrailHealth};
+use super::delivery::Standing;
+use super::view::{
+    AlertHealth, DriftHealth, Health, HealthChecks, HealthStatus, RegistryHealth, TrailHealth,
+};
 
 /// How long a probe may take. The probes run side by side, and the whole answer must be there within two seconds.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -14,15 +16,29 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 impl Engine {
     /// Looks at the home database and the archive. Creates nothing: a machine on which nothing was ever done is healthy.
     ///
-    /// Without the home database nothing works; without the archive events wait for it, and everything else goes on.
+    /// Without the home database nothing works; without the archive events wait for it, and everything else goes on. Drift is
+    /// told as far as snapshots show it; no schema is read.
     ///
-    /// Other databases are not asked: this is asked often and by anybody, and a serverless database would never rest. What
-    /// waits there is what waited when this process last delivered, which the runs timer does every minute.
+    /// Other databases are not asked: this is asked often and by anybody, and a serverless database would never rest. Of
+    /// them is told what was so when this process last delivered there, which the runs timer does every minute.
     pub async fn health(&self) -> Health {
-        let ((registry, undelivered), trail) =
-            tokio::join!(self.probe_registry(), self.probe_archive());
+        let ((registry, here), trail) = tokio::join!(self.probe_registry(), self.probe_archive());
+        let all = here.map(|here| here.plus(self.inner.deliveries.seen()));
+        let drifted = all.map(|all| all.drifted);
+        let unannounced = all.map(|all| all.unannounced);
+        let drift = DriftHealth {
+            status: degraded_by(drifted),
+            databases: drifted,
+        };
+        let alerts = self.inner.announcements.as_ref().map(|_| AlertHealth {
+            status: degraded_by(unannounced),
+            databases: unannounced,
+        });
+        let announcing = alerts
+            .as_ref()
+            .map_or(HealthStatus::Healthy, |alerts| alerts.status);
         Health {
-            status: registry.status.max(trail),
+            status: registry.status.max(trail).max(drift.status).max(announcing),
             version: env!("CARGO_PKG_VERSION"),
             environment: self.options().environment.clone(),
             mode: if self.options().home_connection.is_none()
@@ -36,25 +52,27 @@ impl Engine {
                 registry,
                 trail: TrailHealth {
                     status: trail,
-                    undelivered: undelivered.map(|here| here + self.inner.deliveries.backlog()),
+                    undelivered: all.map(|all| all.undelivered),
                 },
+                drift,
+                alerts,
             },
         }
     }
 
-    async fn probe_registry(&self) -> (RegistryHealth, Option<u64>) {
+    async fn probe_registry(&self) -> (RegistryHealth, Option<Standing>) {
         let home = self.home();
         let begun = Instant::now();
         let probe = async {
             let mut connection = home.database.open(Access::Read).await?;
-            let reply = ask(connection.as_mut(), events::count_undelivered()).await?;
-            let count = reply.rows.first().map(|row| row.count("events"));
-            Ok(count.transpose()?.unwrap_or(0))
+            Standing::read(connection.as_mut()).await
         };
-        let undelivered = match tokio::time::timeout(PATIENCE, probe).await {
-            Ok(Ok(undelivered)) => Some(undelivered),
+        let standing = match tokio::time::timeout(PATIENCE, probe).await {
+            Ok(Ok(standing)) => Some(standing),
             // It answers; there is nothing in it yet.
-            Ok(Err(DatabaseError::Absent | DatabaseError::NoRegistry { .. })) => Some(0),
+            Ok(Err(DatabaseError::Absent | DatabaseError::NoRegistry { .. })) => {
+                Some(Standing::default())
+            }
             Ok(Err(error)) => {
                 tracing::warn!(%error, "the home database is not well");
                 None
@@ -64,7 +82,7 @@ impl Engine {
                 None
             }
         };
-        let health = match undelivered {
+        let health = match standing {
             Some(_) => RegistryHealth {
                 status: HealthStatus::Healthy,
                 latency_ms: Some(u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)),
@@ -74,7 +92,7 @@ impl Engine {
                 latency_ms: None,
             },
         };
-        (health, undelivered)
+        (health, standing)
     }
 
     async fn probe_archive(&self) -> HealthStatus {
@@ -84,6 +102,14 @@ impl Engine {
             Err(_) => tracing::warn!("the archive does not answer in time"),
         }
         HealthStatus::Degraded
+    }
+}
+
+/// What cannot be counted is the registry's trouble, not one of its own.
+fn degraded_by(count: Option<u64>) -> HealthStatus {
+    match count {
+        Some(0) | None => HealthStatus::Healthy,
+        Some(_) => HealthStatus::Degraded,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The migration engine: everything that changes a database goes through it, whoever asks.
 
 mod access;
+mod announcing;
 mod between_runs;
 mod cancel;
 mod create;
@@ -42,6 +43,7 @@ pub use request::*;
 pub use run::Wait;
 pub use view::*;
 
+use crate::alert::{Webhook, WebhookAddress};
 use crate::audit::Archive;
 use crate::audit::cosmos::CosmosArchive;
 use crate::audit::embedded::EmbeddedArchive;
@@ -109,6 +111,8 @@ pub struct EngineOptions {
     pub lock_timeout: Option<Duration>,
     /// Host suffixes that may have a token of the app besides those of Azure's public cloud. Defaults to none.
     pub allowed_hosts: Vec<String>,
+    /// Where drift and failures are announced. Defaults to nowhere.
+    pub alert_webhook: Option<WebhookAddress>,
 }
 
 impl EngineOptions {
@@ -137,6 +141,7 @@ impl EngineOptions {
             statement_timeout: None,
             lock_timeout: Some(Duration::from_secs(30)),
             allowed_hosts: Vec::new(),
+            alert_webhook: None,
         }
     }
 }
@@ -156,6 +161,8 @@ struct Inner {
     databases: reach::Databases,
     live: live::LiveRuns,
     deliveries: delivery::Deliveries,
+    /// None without a webhook.
+    announcements: Option<announcing::Announcements>,
 }
 
 impl Engine {
@@ -189,6 +196,10 @@ impl Engine {
         Self {
             inner: Arc::new(Inner {
                 databases: reach::Databases::new(&options, identities),
+                announcements: options
+                    .alert_webhook
+                    .clone()
+                    .map(|address| announcing::Announcements::to(Webhook::new(address))),
                 options,
                 instance,
                 archive,

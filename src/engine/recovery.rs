@@ -329,6 +329,7 @@ impl Engine {
                 change.loose.extend(end);
             }
         }
+        self.begin_announcing(&mut change);
         change.lease = Some(lease);
         audit::append(connection, change, None)
             .await
@@ -553,6 +554,7 @@ impl Engine {
             tracing::warn!(database = %managed.id(), %error, "the lock is free when its lease has expired");
         }
         self.deliver_soon(managed);
+        self.announce_soon(managed);
         concluded
     }
 }

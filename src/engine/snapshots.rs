@@ -163,6 +163,7 @@ fn header(row: SnapshotRow) -> Result<SnapshotHeader, DatabaseError> {
     Ok(SnapshotHeader {
         snapshot_id: row.snapshot_id,
         database_id: row.database_id,
+        engine: row.engine,
         kind,
         captured_at: row.captured_at,
         captured_by: row.captured_by,

@@ -1,4 +1,5 @@
-//! The runs timer's work: adopting runs whose instance died, and delivering what the archive does not have.
+//! The runs timer's work: adopting runs whose instance died, delivering what the archive does not have, and announcing what
+//! the webhook was not told.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,10 +36,21 @@ enum Fate {
 }
 
 impl Engine {
-    /// Adopts runs whose instance died and delivers the outbox, within `budget`: an adopted run that takes longer goes on,
-    /// and the next tick comes back to what is left. Gives one line for each thing done.
+    /// Adopts runs whose instance died, delivers the outbox and announces findings, within `budget`: what takes longer goes
+    /// on, and the next tick comes back to what is left. Gives one line for each thing done.
     pub async fn tend_runs(&self, budget: Duration) -> Vec<String> {
         let deadline = tokio::time::Instant::now() + budget;
+        let announcing = self.announce_everywhere();
+        let mut lines = self.adopt_and_deliver(deadline).await;
+        if let Some(announcing) = announcing
+            && let Ok(Ok(line)) = tokio::time::timeout_at(deadline, announcing).await
+        {
+            lines.extend(line);
+        }
+        lines
+    }
+
+    async fn adopt_and_deliver(&self, deadline: tokio::time::Instant) -> Vec<String> {
         let mut lines = Vec::new();
         match self.dead_runs().await {
             Ok(dead) => {

@@ -453,6 +453,8 @@ pub struct SnapshotHeader {
     pub snapshot_id: String,
     /// The database.
     pub database_id: DatabaseId,
+    /// Its engine: schemas of different engines cannot be compared.
+    pub engine: EngineKind,
     /// Why it was taken.
     #[serde(rename = "type")]
     pub kind: SnapshotType,
@@ -639,6 +641,31 @@ pub struct HealthChecks {
     pub registry: RegistryHealth,
     /// The archive.
     pub trail: TrailHealth,
+    /// Whether databases are what their scripts made.
+    pub drift: DriftHealth,
+    /// Whether findings can be announced; only where there is a webhook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alerts: Option<AlertHealth>,
+}
+
+/// What is known of drift without a look at any schema.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DriftHealth {
+    /// Its degree: degraded when a database has drifted.
+    pub status: HealthStatus,
+    /// How many databases have; null when that cannot be read.
+    pub databases: Option<u64>,
+}
+
+/// Health of announcing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AlertHealth {
+    /// Its degree: degraded when findings could not be announced.
+    pub status: HealthStatus,
+    /// Of how many databases; null when that cannot be read.
+    pub databases: Option<u64>,
 }
 
 /// Health of the home database.

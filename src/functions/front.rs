@@ -7,13 +7,10 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use warp::http::{HeaderMap, StatusCode};
 
-use super::accept::choose;
 use super::answer::Answer;
 use super::payload;
-use super::problem::{
-    Problem, bad_request, internal, method_not_allowed, not_acceptable, not_found, too_large,
-};
-use super::request::{Body, Call, MAX_BODY, Method, Params, Request, accept_headers};
+use super::problem::{Problem, bad_request, internal, method_not_allowed, not_found, too_large};
+use super::request::{Body, Call, MAX_BODY, Method, Params, Request, wanted_type};
 use super::router::{Destination, find};
 use super::{App, HttpFunction, TimerFunction};
 
@@ -109,14 +106,7 @@ async fn call(
     params: Params,
     request: Request,
 ) -> Result<Answer, Problem> {
-    let Some(wanted) = choose(accept_headers(&request.headers), function.offers) else {
-        let offers: Vec<&str> = function
-            .offers
-            .iter()
-            .map(|offer| offer.essence())
-            .collect();
-        return Err(not_acceptable(&offers.join(", ")));
-    };
+    let wanted = wanted_type(&request.headers, function.offers)?;
     if matches!(request.body, Body::TooLarge) {
         return Err(too_large());
     }

@@ -16,6 +16,7 @@ mod migrations_create;
 mod migrations_rollback;
 mod migrations_run;
 mod migrations_status;
+mod page;
 mod payload;
 mod problem;
 mod request;
@@ -102,6 +103,7 @@ const JSON_ONLY: &[MediaType] = &[MediaType::Json];
 
 /// Every function with an HTTP trigger.
 pub const HTTP_FUNCTIONS: &[HttpFunction] = &[
+    page::FUNCTION,
     databases::FUNCTION,
     databases_put::FUNCTION,
     drift::FUNCTION,

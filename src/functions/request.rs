@@ -10,11 +10,15 @@ use warp::http::header::{ACCEPT, CONTENT_ENCODING, CONTENT_TYPE};
 
 use crate::engine::{Caller, FieldError};
 
-use super::accept::MediaType;
+use super::HttpFunction;
+use super::accept::{MediaType, choose};
 use super::fields::Fields;
-use super::problem::{Problem, bad_request, too_large, unsupported_media_type, wrong_fields};
+use super::problem::{
+    Problem, bad_request, not_acceptable, too_large, unsupported_media_type, wrong_fields,
+};
+use super::router::{param_names, required_param_names};
 use super::strict_json::{self, StrictJsonError};
-use super::values::person;
+use super::values::{person, string};
 
 /// The largest body of a request, in bytes.
 pub const MAX_BODY: usize = 10 * 1024 * 1024;
@@ -154,6 +158,38 @@ impl Call {
             .map_or("", |(_, value)| value.as_str())
     }
 
+    /// The call as another function gets it whose answer this one gives: without the parameter `chosen_by` that chose
+    /// it, and with the query's parameters for the places of its route in its path. A parameter that comes twice stays
+    /// in the query, where it is refused.
+    pub fn handed_on(mut self, chosen_by: &str, to: &HttpFunction) -> Result<Self, Problem> {
+        self.wanted = wanted_type(&self.request.headers, to.offers)?;
+        let query = &mut self.request.query;
+        if let Some(at) = query.iter().position(|(name, _)| name == chosen_by) {
+            query.remove(at);
+        }
+        for place in param_names(to.route) {
+            let mut found = query.iter().filter(|(name, _)| name == place);
+            let (Some((_, Some(value))), None) = (found.next(), found.next()) else {
+                continue;
+            };
+            if !value.is_empty() {
+                self.params.push((place, value.clone()));
+                query.retain(|(name, _)| name != place);
+            }
+        }
+        let missing: Vec<&str> = required_param_names(to.route)
+            .filter(|place| self.param(place).is_empty())
+            .collect();
+        if missing.is_empty() {
+            return Ok(self);
+        }
+        let mut query = self.query();
+        for place in missing {
+            query.required(place, string);
+        }
+        Err(query.refuse())
+    }
+
     /// The fields of the body, for functions that take no parameter in their query.
     pub fn body(&self) -> Result<Fields, Problem> {
         Ok(self.body_alone()?.beside(self.query()))
@@ -252,9 +288,12 @@ impl Call {
     }
 }
 
-/// The values of `Accept`.
-pub fn accept_headers(headers: &HeaderMap) -> impl Iterator<Item = &str> {
-    texts(headers, ACCEPT.as_str())
+/// The type of those on offer that the caller wants most.
+pub fn wanted_type(headers: &HeaderMap, offers: &[MediaType]) -> Result<MediaType, Problem> {
+    choose(texts(headers, ACCEPT.as_str()), offers).ok_or_else(|| {
+        let offers: Vec<&str> = offers.iter().map(|offer| offer.essence()).collect();
+        not_acceptable(&offers.join(", "))
+    })
 }
 
 fn texts<'a>(headers: &'a HeaderMap, name: &str) -> impl Iterator<Item = &'a str> {

@@ -6,7 +6,7 @@ use super::request::{Method, Params};
 use super::{HTTP_FUNCTIONS, HttpFunction, TIMER_FUNCTIONS, TimerFunction, allow};
 
 /// The host's default prefix of every route. Calls in the envelope never carry it, so nobody outside can reach them.
-const ROUTE_PREFIX: &str = "api";
+pub const ROUTE_PREFIX: &str = "api";
 
 /// What a method and a path mean.
 #[derive(Debug)]
@@ -132,6 +132,11 @@ pub fn param_names(route: &'static str) -> impl Iterator<Item = &'static str> {
         .map(|name| name.strip_suffix('?').unwrap_or(name))
 }
 
+/// Those of them that every path of the route has.
+pub fn required_param_names(route: &'static str) -> impl Iterator<Item = &'static str> {
+    param_names(route).filter(move |name| !route.contains(&format!("{{{name}?}}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -157,6 +162,7 @@ mod tests {
     #[test]
     fn every_route_of_the_contract_leads_to_its_function() {
         for (method, path, expected) in [
+            ("GET", "/api/dbvc", "dbvc"),
             ("GET", "/api/dbvc/databases", "dbvc-databases"),
             (
                 "GET",

@@ -78,6 +78,7 @@ pub const OWN_TABLES: &[&str] = &[
     "migration_runs",
     "schema_snapshot_parts",
     "schema_snapshots",
+    "trail_announcements",
     "trail_heads",
 ];
 

@@ -2,6 +2,7 @@
 //!
 //! Functions here make statements and read rows; whoever calls them decides in which transaction they are sent.
 
+pub mod announcements;
 pub mod definition;
 pub mod events;
 pub mod executions;

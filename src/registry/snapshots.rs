@@ -115,6 +115,20 @@ pub fn page(database_id: &DatabaseId, before: Timestamp, before_id: &str, limit:
     ])
 }
 
+/// How many snapshots since the event of this number show another schema than that of `hash`: `snapshots`.
+pub fn others_since(database_id: &DatabaseId, sequence: u64, hash: &str) -> Statement {
+    sql::SNAPSHOTS_OTHER_SINCE.bind([
+        database_id.as_str().into(),
+        i64::try_from(sequence).unwrap_or(i64::MAX).into(),
+        hash.into(),
+    ])
+}
+
+/// How many databases with records in this registry have drifted, as far as their snapshots tell: `databases`.
+pub fn count_drifted() -> Statement {
+    sql::SNAPSHOTS_DRIFTED_COUNT.bind([])
+}
+
 /// Headers of snapshots that the archive does not have, oldest first; without those that it has refused at or after a moment.
 pub fn unarchived(database_id: &DatabaseId, limit: u32, refused_before: Timestamp) -> Statement {
     sql::SNAPSHOTS_UNARCHIVED.bind([

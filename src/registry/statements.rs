@@ -158,6 +158,19 @@ statements! {
         (SELECT snapshot_id FROM schema_snapshots WHERE database_id = @P1 AND expires_at <= {now})";
     SNAPSHOTS_EXPIRED_REMOVE = "DELETE FROM schema_snapshots WHERE database_id = @P1 AND expires_at <= {now} \
         AND NOT EXISTS (SELECT 1 FROM schema_snapshot_parts WHERE schema_snapshot_parts.snapshot_id = schema_snapshots.snapshot_id)";
+    // Whether the schema was another one since the event of a number, as far as snapshots tell.
+    SNAPSHOTS_OTHER_SINCE = "SELECT COUNT(*) AS snapshots FROM schema_snapshots WHERE database_id = @P1 AND covers >= @P2 \
+        AND schema_hash <> @P3";
+    // Databases of which the newest snapshot is not what the newest trusted one says, and no execution is newer than that.
+    SNAPSHOTS_DRIFTED_COUNT = "SELECT COUNT(*) AS databases FROM \
+        (SELECT database_id, schema_hash, ROW_NUMBER() OVER (PARTITION BY database_id \
+        ORDER BY covers DESC, captured_at DESC) AS place FROM schema_snapshots) n JOIN \
+        (SELECT database_id, schema_hash, covers, ROW_NUMBER() OVER (PARTITION BY database_id \
+        ORDER BY covers DESC, captured_at DESC) AS place FROM schema_snapshots \
+        WHERE type IN ('baseline', 'post-migration')) t ON t.database_id = n.database_id \
+        WHERE n.place = 1 AND t.place = 1 AND n.schema_hash <> t.schema_hash AND NOT EXISTS \
+        (SELECT 1 FROM migration_execution_history h WHERE h.database_id = t.database_id AND h.run_id IS NOT NULL \
+        AND h.ordinal > t.covers)";
     SNAPSHOT_PARTS = "SELECT content FROM schema_snapshot_parts WHERE snapshot_id = @P1 ORDER BY part";
     SNAPSHOT_PARTS_REMOVE = "DELETE FROM schema_snapshot_parts WHERE snapshot_id = @P1";
     SNAPSHOT_ARCHIVED = "UPDATE schema_snapshots SET archived_at = @P2 WHERE snapshot_id = @P1";
@@ -253,6 +266,35 @@ statements! {
     EVENT_LAST_OF_TYPE = "SELECT event_id, database_id, sequence, migration_id, run_id, execution_id, type, at, executor, \
         principal, environment, data, previous_hash, hash FROM audit_events WHERE database_id = @P1 AND type = @P2 \
         ORDER BY sequence DESC {page @P3}";
+
+    // In the change that may hold the first event to announce, before the head moves on: what was before is no news.
+    ANNOUNCEMENTS_BEGIN = "INSERT INTO trail_announcements (database_id, announced) SELECT h.database_id, h.sequence \
+        FROM trail_heads h WHERE h.database_id = @P1 \
+        AND NOT EXISTS (SELECT 1 FROM trail_announcements {hold} WHERE database_id = @P1)";
+    ANNOUNCEMENTS_STANDING = "SELECT a.announced, h.sequence AS head, \
+        CASE WHEN a.owner IS NULL OR a.expires_at <= {now} OR a.expires_at > {now+3660} THEN 1 ELSE 0 END AS is_free \
+        FROM trail_announcements a JOIN trail_heads h ON h.database_id = a.database_id WHERE a.database_id = @P1";
+    ANNOUNCEMENTS_WAITING = "SELECT event_id, database_id, sequence, migration_id, run_id, execution_id, type, at, executor, \
+        principal, environment, data, previous_hash, hash FROM audit_events WHERE database_id = @P1 \
+        AND sequence > (SELECT announced FROM trail_announcements WHERE database_id = @P1) \
+        AND type IN ('drift-detected', 'failed', 'interrupted') ORDER BY sequence {page @P2}";
+    ANNOUNCEMENTS_CLAIM = "UPDATE trail_announcements SET owner = @P3, expires_at = {now+@P4} \
+        WHERE database_id = @P1 AND announced = @P2 \
+        AND (owner IS NULL OR expires_at <= {now} OR expires_at > {now+3660})";
+    ANNOUNCEMENTS_SKIP = "UPDATE trail_announcements SET announced = @P3 WHERE database_id = @P1 AND announced = @P2 \
+        AND (owner IS NULL OR expires_at <= {now} OR expires_at > {now+3660})";
+    ANNOUNCEMENTS_TAKEN = "UPDATE trail_announcements SET announced = @P3, failing_since = NULL, given_up_at = NULL \
+        WHERE database_id = @P1 AND owner = @P2 AND announced < @P3";
+    ANNOUNCEMENTS_GIVEN_UP = "UPDATE trail_announcements SET announced = @P3, failing_since = NULL, given_up_at = {now} \
+        WHERE database_id = @P1 AND owner = @P2 AND announced < @P3";
+    ANNOUNCEMENTS_SEEN = "UPDATE trail_announcements SET announced = @P3 \
+        WHERE database_id = @P1 AND owner = @P2 AND announced < @P3";
+    ANNOUNCEMENTS_FAILED = "UPDATE trail_announcements SET failing_since = COALESCE(failing_since, {now}) \
+        WHERE database_id = @P1 AND owner = @P2";
+    ANNOUNCEMENTS_RELEASE = "UPDATE trail_announcements SET owner = NULL, expires_at = NULL \
+        WHERE database_id = @P1 AND owner = @P2";
+    ANNOUNCEMENTS_UNWELL_COUNT = "SELECT COUNT(*) AS databases FROM trail_announcements \
+        WHERE failing_since IS NOT NULL OR given_up_at > @P1";
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod facts;
 pub mod lexer;
 pub mod model;
 pub mod normalise;
-mod page;
+pub mod page;
 pub mod report;
 
 pub use container::{Container, ContainerThroughput, IndexingPolicy};

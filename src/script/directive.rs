@@ -37,7 +37,7 @@ pub enum DirectiveErrorKind {
     Form,
     /// No directive has this key.
     #[error(
-        "dbvc knows no directive '{0}': write transaction or variables, each with on or off, or remove the line"
+        "dbvc knows no directive '{0}': write transaction or variables, each with on or off, or allow with a code and a reason, or remove the line"
     )]
     UnknownKey(String),
     /// The key does not take this value.
@@ -68,6 +68,9 @@ impl Directives {
             let Some(directive) = directive_in(comment.text) else {
                 continue;
             };
+            if rest_of_allow(directive).is_some() {
+                continue;
+            }
             if let Err(kind) = directives.add(directive) {
                 errors.push(DirectiveError {
                     kind,
@@ -98,19 +101,73 @@ impl Directives {
     }
 }
 
+/// A comment that allows a finding: `-- dbvc: allow=CODE reason`. It may stand anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct AllowComment<'a> {
+    /// What stands behind the word, which should be `=`, a code and a reason.
+    pub(super) rest: &'a str,
+    /// Line and column.
+    pub(super) place: (u32, u32),
+    /// Whether it stands before the first statement.
+    pub(super) is_in_head: bool,
+    /// Whether something else stands before it on its line.
+    pub(super) is_behind_code: bool,
+}
+
+/// The comments of a script that allow something, in order. Directives that running a script depends on are none of them.
+pub(super) fn allow_comments<'a>(text: &'a str, syntax: Syntax) -> Vec<AllowComment<'a>> {
+    let mut comments = Vec::new();
+    let mut cursor = Cursor::new(text);
+    let mut add = |comment: &Comment<'a>, is_in_head| {
+        let rest = directive_in(comment.text).and_then(rest_of_allow);
+        comments.extend(rest.map(|rest| {
+            let line = &text[comment.mark.line_start..comment.mark.offset];
+            AllowComment {
+                rest,
+                place: (comment.mark.line, comment.mark.column_in(text)),
+                is_in_head,
+                is_behind_code: !line.trim().is_empty(),
+            }
+        }));
+    };
+    while let Some(comment) = next_head_comment(&mut cursor, syntax) {
+        add(&comment, true);
+    }
+    while let Some(comment) = next_comment(&mut cursor, syntax) {
+        add(&comment, false);
+    }
+    comments
+}
+
+/// What stands behind `allow` in a directive.
+fn rest_of_allow(directive: &str) -> Option<&str> {
+    let rest = directive.strip_prefix("allow")?;
+    let is_word = rest.starts_with(|next: char| next == '=' || next.is_whitespace());
+    (is_word || rest.is_empty()).then_some(rest)
+}
+
 /// Line and column of the first comment behind the first statement that looks like a directive. Nothing reads it there.
 pub(super) fn misplaced_directive(text: &str, syntax: Syntax) -> Option<(u32, u32)> {
     let mut cursor = Cursor::new(text);
     while next_head_comment(&mut cursor, syntax).is_some() {}
     loop {
+        let comment = next_comment(&mut cursor, syntax)?;
+        let directive = directive_in(comment.text);
+        if directive.is_some_and(|directive| rest_of_allow(directive).is_none()) {
+            return Some((comment.mark.line, comment.mark.column_in(text)));
+        }
+    }
+}
+
+/// The next `--` comment, wherever it stands; `None` at the end of the script, or of what can be read of it.
+fn next_comment<'a>(cursor: &mut Cursor<'a>, syntax: Syntax) -> Option<Comment<'a>> {
+    loop {
         cursor.skip_plain();
         let mark = cursor.mark();
         match cursor.skip_element(syntax) {
             Ok(Some(Element::LineComment)) => {
-                let comment = cursor.text_since(mark).trim_start_matches('-');
-                if directive_in(comment).is_some() {
-                    return Some((mark.line, cursor.column(mark)));
-                }
+                let text = cursor.text_since(mark).trim_start_matches('-');
+                return Some(Comment { text, mark });
             }
             Ok(Some(_)) => {}
             Ok(None) => {
@@ -124,15 +181,15 @@ pub(super) fn misplaced_directive(text: &str, syntax: Syntax) -> Option<(u32, u3
     }
 }
 
-/// A `--` comment before the first statement, without its dashes.
-struct HeadComment<'a> {
+/// A `--` comment, without its dashes.
+struct Comment<'a> {
     text: &'a str,
     mark: Mark,
 }
 
 /// The next `--` comment before the first statement; block comments are passed over. When there is none left, the cursor
 /// stands at the first statement.
-fn next_head_comment<'a>(cursor: &mut Cursor<'a>, syntax: Syntax) -> Option<HeadComment<'a>> {
+fn next_head_comment<'a>(cursor: &mut Cursor<'a>, syntax: Syntax) -> Option<Comment<'a>> {
     loop {
         cursor.skip_blanks();
         if cursor.skip_line_end() {
@@ -147,7 +204,7 @@ fn next_head_comment<'a>(cursor: &mut Cursor<'a>, syntax: Syntax) -> Option<Head
         let mark = cursor.mark();
         if cursor.skip_element(syntax).ok()? == Some(Element::LineComment) {
             let text = cursor.text_since(mark).trim_start_matches('-');
-            return Some(HeadComment { text, mark });
+            return Some(Comment { text, mark });
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
-    /// What was found, as a stable word such as `bad-go`.
+    /// What was found, as a stable word such as `bad-go`: that of its rule.
     pub code: &'static str,
     /// How bad it is.
     pub severity: Severity,
@@ -35,38 +35,10 @@ pub enum Severity {
 }
 
 impl Finding {
-    /// An error at a place of a file.
+    /// The finding as a milder one than its rule's usual.
     #[must_use]
-    pub fn error(code: &'static str, message: impl fmt::Display, place: (u32, u32)) -> Self {
-        Self::new(code, Severity::Error, message, place)
-    }
-
-    /// A warning at a place of a file.
-    #[must_use]
-    pub fn warning(code: &'static str, message: impl fmt::Display, place: (u32, u32)) -> Self {
-        Self::new(code, Severity::Warning, message, place)
-    }
-
-    /// A note at a place of a file.
-    #[must_use]
-    pub fn note(code: &'static str, message: impl fmt::Display, place: (u32, u32)) -> Self {
-        Self::new(code, Severity::Note, message, place)
-    }
-
-    fn new(
-        code: &'static str,
-        severity: Severity,
-        message: impl fmt::Display,
-        (line, column): (u32, u32),
-    ) -> Self {
-        Self {
-            code,
-            severity,
-            message: message.to_string(),
-            line,
-            column,
-            suggestion: None,
-        }
+    pub(super) fn with_severity(self, severity: Severity) -> Self {
+        Self { severity, ..self }
     }
 
     /// The finding with a text to write instead.
@@ -95,7 +67,15 @@ mod tests {
 
     #[test]
     fn json_names_what_where_and_what_to_write_instead() {
-        let finding = Finding::warning("go-semicolon", "a message", (2, 3)).with_suggestion("GO");
+        let finding = Finding {
+            code: "go-semicolon",
+            severity: Severity::Warning,
+            message: "a message".to_owned(),
+            line: 2,
+            column: 3,
+            suggestion: None,
+        };
+        let finding = finding.with_suggestion("GO");
         assert_eq!(
             serde_json::to_string(&finding).unwrap(),
             r#"{"code":"go-semicolon","severity":"warning","message":"a message","line":2,"column":3,"suggestion":"GO"}"#

@@ -13,6 +13,7 @@ mod lint;
 mod migration_id;
 mod migration_name;
 pub mod operations;
+mod rule;
 mod statement;
 mod syntax;
 mod text_form;
@@ -30,12 +31,14 @@ pub use engine_kind::{EngineKind, EngineKindError};
 pub use file_name::{FileName, FileNameError, Prefix};
 pub use finding::{Finding, Severity};
 pub use lint::{
-    CheckedFile, FolderFinding, check_decoding, check_folder, check_operations, check_script,
-    check_split,
+    AboutFile, AllowedFinding, Checked, CheckedFile, FolderFinding, KnownColumns, Neighbours,
+    RULES, ScriptKind, check_decoding, check_folder, check_operations, check_script, check_split,
+    missing_down_script,
 };
 pub use migration_id::{MigrationId, MigrationIdError};
 pub use migration_name::{MigrationName, MigrationNameError};
 pub use operations::{Operation, OperationFault, OperationScript, PlacedOperation};
+pub use rule::{Rule, Scope};
 pub use statement::{
     SessionChanges, TransactionEnd, is_single_statement, needs_no_transaction, own_transaction_end,
     session_changes,

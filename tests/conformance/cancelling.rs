@@ -65,6 +65,10 @@ async fn a_script_cancelled_between_its_batches_is_rolled_back_and_the_rest_skip
         story_of(&worker, HOME, "V3__step").await,
         ["registered", "started", "interrupted"]
     );
+    let events = trail(&worker, HOME).await;
+    let interrupted = events.iter().find(|event| event["type"] == "interrupted");
+    // Who asked for it need not be told of a failure.
+    assert_eq!(interrupted.expect("an event")["data"]["cancelled"], true);
     scene.expect_sound(&worker, HOME).await;
 
     cancel(&worker, &run_id).await.expect_status(200);

@@ -12,3 +12,4 @@ pub mod server;
 pub mod shape;
 pub mod stage;
 pub mod team;
+pub mod webhook;

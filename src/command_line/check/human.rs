@@ -1,20 +1,44 @@
 //! What `dbvc check` says about files, for people.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use super::report::{FileReport, Report};
-use crate::script::Severity;
+use crate::script::{RULES, Severity};
 
 /// How many batches of a file are listed one by one.
 const MAX_LISTED: usize = 20;
 
-/// Writes each file with its batches, its findings below it, and a count at the end.
+/// Writes each file with its batches, its findings below it, why they matter, and a count at the end.
 pub(super) fn write(report: &Report, output: &mut impl Write) -> io::Result<()> {
     for file in &report.files {
         write_file(file, output)?;
     }
+    write_rules(report, output)?;
+    write_counts(report, output)
+}
+
+/// Each rule that found something, once.
+fn write_rules(report: &Report, output: &mut impl Write) -> io::Result<()> {
+    let findings = report.files.iter().flat_map(|file| &file.findings);
+    let codes: BTreeSet<_> = findings.map(|finding| finding.code).collect();
+    for rule in RULES.iter().filter(|rule| codes.contains(rule.code)) {
+        writeln!(
+            output,
+            "{}: {} {} ({})",
+            rule.code,
+            rule.reason,
+            rule.remedy,
+            rule.section()
+        )?;
+    }
+    Ok(())
+}
+
+/// One line that counts files, batches and findings.
+pub(super) fn write_counts(report: &Report, output: &mut impl Write) -> io::Result<()> {
     let batches = report.files.iter().map(|file| file.batches.len()).sum();
-    writeln!(
+    write!(
         output,
         "{}, {}: {}, {}, {}",
         counted(report.files.len(), "file", "files"),
@@ -22,7 +46,11 @@ pub(super) fn write(report: &Report, output: &mut impl Write) -> io::Result<()> 
         counted(report.count(Severity::Error), "error", "errors"),
         counted(report.count(Severity::Warning), "warning", "warnings"),
         counted(report.count(Severity::Note), "note", "notes"),
-    )
+    )?;
+    match report.files.iter().map(|file| file.allowed.len()).sum() {
+        0 => writeln!(output),
+        allowed => writeln!(output, ", {allowed} allowed"),
+    }
 }
 
 fn write_file(file: &FileReport, output: &mut impl Write) -> io::Result<()> {

@@ -115,6 +115,7 @@ impl DatabaseRun {
                 ));
             }
         }
+        self.engine.begin_announcing(&mut change);
         change.lease = Some(lease);
         connection
             .begin(SHORT_WAIT)
@@ -188,7 +189,9 @@ impl DatabaseRun {
             let mut told = Change::of(self.managed.id());
             told.events = event.into_iter().collect();
             if !told.events.is_empty() {
+                self.engine.begin_announcing(&mut told);
                 self.engine.write(connection, &self.managed, told).await?;
+                self.engine.announce_soon(&self.managed);
             }
             return Err(EngineError::Drifted { changes });
         }

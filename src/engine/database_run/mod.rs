@@ -367,6 +367,7 @@ impl DatabaseRun {
         for line in lines {
             tracing::warn!(database = %self.managed.id(), run = %self.run_id, "{line}");
         }
+        self.engine.announce_soon(&self.managed);
         Ok(())
     }
 
@@ -412,6 +413,7 @@ impl DatabaseRun {
         }
         drop(ready);
         self.engine.deliver_soon(&self.managed);
+        self.engine.announce_soon(&self.managed);
         closed.is_ok()
     }
 

@@ -187,6 +187,9 @@ impl Setting<'_> {
             data["durationMs"] = attempt.duration_ms.into();
             data["batches"] = attempt.batches.len().into();
         }
+        if kind == EventType::Interrupted && self.live.is_cancelled() {
+            data["cancelled"] = true.into();
+        }
         if kind == EventType::Failed {
             data["halfApplied"] = (attempt.status == ExecutionStatus::HalfApplied).into();
             data["errors"] = serde_json::json!(attempt.errors);

@@ -9,11 +9,16 @@ use super::texts::{Written, text};
 use super::{CHANGE_KINDS, Report, count, perhaps_renamed};
 use crate::schema::diff::{Change, ChangeKind, Detail};
 use crate::schema::model::ObjectKind;
-use crate::schema::page::{BASE_STYLE, Look};
+use crate::schema::page::Look;
+
+/// The style of the page and its script, so that who shows the page under a policy of its own can allow exactly these.
+pub const STYLE: &str = concat!(include_str!("../page/base.css"), include_str!("report.css"));
+/// See [`STYLE`].
+pub const SCRIPT: &str = include_str!("report.js");
 
 const LOOK: Look = Look {
-    styles: &[BASE_STYLE, include_str!("report.css")],
-    script: include_str!("report.js"),
+    style: STYLE,
+    script: SCRIPT,
 };
 
 /// From so many changes on, looking through them takes a filter.
@@ -236,7 +241,7 @@ mod tests {
         golden("nasty.html", &page);
         // The page's own, which the policy knows by its hash.
         assert_eq!(page.matches("<script").count(), 1);
-        assert!(page.contains(&format!("<script>{}</script>", LOOK.script)));
+        assert!(page.contains(&format!("<script>{SCRIPT}</script>")));
         assert!(!page.contains("<img"));
         assert!(page.contains("&lt;script&gt;"));
     }
@@ -244,7 +249,9 @@ mod tests {
     #[test]
     fn the_page_asks_for_nothing_from_elsewhere() {
         let page = html(&ordinary());
-        for outside in ["http:", "https:", "src=", "url(", "@import", "fetch(", "style=\""] {
+        for outside in [
+            "http:", "https:", "src=", "url(", "@import", "fetch(", "style=\"",
+        ] {
             assert!(!page.contains(outside), "{outside}");
         }
         let links = page.matches("href=").count();
@@ -264,7 +271,11 @@ mod tests {
             let page = html(&report);
             let targets = page.split("href=\"#").skip(1);
             for target in targets.filter_map(|rest| rest.split('"').next()) {
-                assert_eq!(page.matches(&format!("id=\"{target}\"")).count(), 1, "{target}");
+                assert_eq!(
+                    page.matches(&format!("id=\"{target}\"")).count(),
+                    1,
+                    "{target}"
+                );
             }
         }
     }

@@ -238,7 +238,14 @@ mod tests {
     fn lines_that_stayed_are_found_between_edits() {
         assert_eq!(
             drawn("a\nb\nc\nd\ne", "a\nx\nc\nd\ny\ne"),
-            ["1 = 1 a", "2 b | 2 x", "3 = 3 c", "4 = 4 d", " | 5 y", "5 = 6 e"]
+            [
+                "1 = 1 a",
+                "2 b | 2 x",
+                "3 = 3 c",
+                "4 = 4 d",
+                " | 5 y",
+                "5 = 6 e"
+            ]
         );
     }
 

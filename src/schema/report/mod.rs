@@ -7,7 +7,7 @@ mod markdown;
 mod texts;
 mod words;
 
-pub use html::{content_security_policy, html};
+pub use html::{SCRIPT, STYLE, content_security_policy, html};
 pub use markdown::markdown;
 
 use super::diff::{Change, ChangeKind, Detail};

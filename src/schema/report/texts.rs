@@ -74,7 +74,7 @@ fn both(report: &Report, rows: &[Row], written: &mut Written) -> Markup {
 
 fn folded(rows: &[Row], written: &mut Written) -> Markup {
     let words = format!("{} unchanged lines", rows.len());
-    if written.0 > UNFOLDABLE {
+    if written.0 >= UNFOLDABLE {
         return markup! { p.fold { (words) } };
     }
     written.0 += size(rows);
@@ -156,9 +156,16 @@ mod tests {
     fn unchanged_lines_can_be_unfolded_until_the_page_is_long() {
         let (text, written) = shown(lines(100, "x"), lines(100, "y"), 0);
         assert!(text.contains("<details class=\"fold\"><summary>97 unchanged lines</summary>"));
-        assert!(written <= text.len() && text.len() < 2 * written, "{written} of {}", text.len());
+        assert!(
+            written <= text.len() && text.len() < 2 * written,
+            "{written} of {}",
+            text.len()
+        );
         let (text, _) = shown(lines(100, "x"), lines(100, "y"), UNFOLDABLE);
-        assert!(text.contains("<p class=\"fold\">97 unchanged lines</p>"), "{text}");
+        assert!(
+            text.contains("<p class=\"fold\">97 unchanged lines</p>"),
+            "{text}"
+        );
         assert!(text.contains("<del>x</del>"));
     }
 

@@ -78,7 +78,10 @@ fn joined<'a>(line: &'a str, words: &[&str], mut marked: Vec<bool>) -> Vec<Piece
     let mut pieces = Vec::new();
     let mut place = 0;
     for run in marked.chunk_by(|one, next| one == next) {
-        let length = words[place..place + run.len()].iter().map(|word| word.len()).sum();
+        let length = words[place..place + run.len()]
+            .iter()
+            .map(|word| word.len())
+            .sum();
         let (text, behind) = rest.split_at(length);
         pieces.push(Piece {
             marked: run[0],
@@ -131,7 +134,9 @@ fn words(line: &str) -> impl Iterator<Item = &str> {
 
 /// How much of a text is more than space, in characters.
 fn weight(text: &str) -> usize {
-    text.chars().filter(|character| !character.is_whitespace()).count()
+    text.chars()
+        .filter(|character| !character.is_whitespace())
+        .count()
 }
 
 #[cfg(test)]
@@ -143,15 +148,37 @@ mod tests {
     #[test]
     fn a_line_is_cut_into_what_changes_as_one() {
         let cut: Vec<&str> = words("  @id=a.b_1, N'é'").collect();
-        assert_eq!(cut, ["  ", "@id", "=", "a", ".", "b_1", ",", " ", "N", "'", "é", "'"]);
+        assert_eq!(
+            cut,
+            [
+                "  ", "@id", "=", "a", ".", "b_1", ",", " ", "N", "'", "é", "'"
+            ]
+        );
         assert_eq!(words("").count(), 0);
     }
 
     #[test]
     fn the_space_between_changed_words_is_part_of_the_change() {
         let (_, to) = pieces("a x y b", "a p q b");
-        let marked: Vec<&str> = to.iter().filter(|piece| piece.marked).map(|piece| piece.text).collect();
+        let marked: Vec<&str> = to
+            .iter()
+            .filter(|piece| piece.marked)
+            .map(|piece| piece.text)
+            .collect();
         assert_eq!(marked, ["p q"]);
+    }
+
+    #[test]
+    fn a_line_belongs_to_the_one_with_which_it_shares_most() {
+        let found = pairs(&["aa bb cccc dddd"], &["aa bb", "cccc dddd e"]);
+        assert_eq!(found, [Pair { from: 0, to: 1 }]);
+    }
+
+    #[test]
+    fn lines_that_share_little_do_not_belong_together() {
+        let found = pairs(&["SELECT net, tax FROM orders"], &["DELETE orders"]);
+        assert_eq!(found, []);
+        assert_eq!(pairs(&["  ", ""], &["   ", "  "]), []);
     }
 
     proptest! {

@@ -1,14 +1,25 @@
 //! Checks that a file is a text.
 
+use super::{Rule, Scope};
 use crate::script::encoding::DecodeError;
-use crate::script::finding::Finding;
+use crate::script::finding::{Finding, Severity};
 
-/// `encoding`: a file that cannot be decoded.
+/// See `docs/rules.md`.
+pub(super) const ENCODING: Rule = Rule {
+    code: "encoding",
+    severity: Severity::Error,
+    scope: Scope::File,
+    title: "A file is no text",
+    reason: "Scripts are UTF-8, or UTF-16 with a byte order mark; a guess would send other characters than the author wrote.",
+    remedy: "Save the file as UTF-8.",
+};
+
+/// A file that cannot be decoded.
 ///
 /// Nothing is guessed: a wrong guess would send other characters than the author wrote.
 #[must_use]
 pub fn check_decoding(error: &DecodeError) -> Finding {
-    Finding::error("encoding", error.kind, (error.line, error.column))
+    ENCODING.finding(error.kind, (error.line, error.column))
 }
 
 #[cfg(test)]

@@ -2,14 +2,65 @@
 
 use std::collections::HashMap;
 
-use super::WHOLE_FILE;
+use super::rules::{missing_down_script, name_form};
+use super::{Rule, Scope};
 use crate::script::engine_kind::EngineKind;
 use crate::script::file_name::{FileName, FileNameError, Prefix};
-use crate::script::finding::Finding;
+use crate::script::finding::{Finding, Severity};
 use crate::script::version::Version;
 
 /// The name of the one migration that may have a reserved version: dbvc's own first one.
 const OWN_MIGRATION: &str = "V100__version_control_schema";
+
+/// See `docs/rules.md`.
+pub(super) const FILE_NAME: Rule = Rule {
+    code: "file-name",
+    severity: Severity::Error,
+    scope: Scope::File,
+    title: "A name is not that of a script",
+    reason: "The name says what a script is for, and which one runs first.",
+    remedy: "Name it V<version>__<name>, U<version>__<name> or R__<name>, with .sql, .sqlite.sql or .cosmos.json behind it.",
+};
+
+/// See `docs/rules.md`.
+pub(super) const RESERVED_VERSION: Rule = Rule {
+    code: "reserved-version",
+    severity: Severity::Error,
+    scope: Scope::File,
+    title: "A version is one of dbvc's own",
+    reason: "100 and 100.x are the versions of dbvc's own tables.",
+    remedy: "Take another version.",
+};
+
+/// See `docs/rules.md`.
+pub(super) const DUPLICATE_VERSION: Rule = Rule {
+    code: "duplicate-version",
+    severity: Severity::Error,
+    scope: Scope::File,
+    title: "Two scripts have one version",
+    reason: "A version exists once for a database, and says which script runs first.",
+    remedy: "Give each its own version.",
+};
+
+/// See `docs/rules.md`.
+pub(super) const ORPHAN_DOWN_SCRIPT: Rule = Rule {
+    code: "orphan-down-script",
+    severity: Severity::Warning,
+    scope: Scope::File,
+    title: "A down script has no up script",
+    reason: "Nothing ever runs it.",
+    remedy: "Add the up script, or correct the version.",
+};
+
+/// See `docs/rules.md`.
+pub(super) const DOWN_SCRIPT_NAME: Rule = Rule {
+    code: "down-script-name",
+    severity: Severity::Warning,
+    scope: Scope::File,
+    title: "A down script has another name than its up script",
+    reason: "The two belong together, and one name shows it.",
+    remedy: "Rename the down script.",
+};
 
 /// A file of a folder, by its name without the folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,15 +80,6 @@ pub struct FolderFinding {
 
 /// Checks the names of all script files in one folder, which is to say all scripts for one database. The findings are in
 /// the order of the files. Versions are judged per engine, since a migration may have a variant for each.
-///
-/// | code | severity | when |
-/// |---|---|---|
-/// | `file-name` | error | the name is not that of a script; nothing else is then said about the file |
-/// | `reserved-version` | error | the version is 100 or 100.x, and the script is not dbvc's own |
-/// | `duplicate-version` | error | another script of the same kind has the version |
-/// | `missing-down-script` | warning | an up script has no down script |
-/// | `orphan-down-script` | warning | a down script has no up script |
-/// | `down-script-name` | warning | a down script has another name than its up script |
 #[must_use]
 pub fn check_folder(files: &[CheckedFile<'_>]) -> Vec<FolderFinding> {
     let names: Vec<_> = files
@@ -95,7 +137,7 @@ impl<'a> Versions<'a> {
 }
 
 fn file_name(written: &str, error: &FileNameError) -> Finding {
-    let finding = Finding::error("file-name", error, WHOLE_FILE);
+    let finding = FILE_NAME.of_file(error);
     match corrected_case(written) {
         Some(name) => finding.with_suggestion(name),
         None => finding,
@@ -127,7 +169,7 @@ fn versioned<'a>(
             "version {version} is also that of {}: give each its own version, since a version exists once for a database",
             files[*other].name
         );
-        findings.push(Finding::error("duplicate-version", message, WHOLE_FILE));
+        findings.push(DUPLICATE_VERSION.of_file(message));
     }
     if version.is_reserved() {
         let own = name.prefix == Prefix::Up && name.migration_id().as_str() == OWN_MIGRATION;
@@ -135,23 +177,18 @@ fn versioned<'a>(
             let message = format!(
                 "version {version} is reserved: 100 and 100.x are dbvc's own, take another one"
             );
-            findings.push(Finding::error("reserved-version", message, WHOLE_FILE));
+            findings.push(RESERVED_VERSION.of_file(message));
         }
         return findings;
     }
+    findings.extend(name_form::check(name));
     match name.prefix {
         Prefix::Up
             if versions
                 .files(name.engine, Prefix::Down, version)
                 .is_empty() =>
         {
-            let down = files[file].name.replacen('V', "U", 1);
-            let message = format!(
-                "the migration cannot be rolled back, since it has no down script: add {down}"
-            );
-            findings.push(
-                Finding::warning("missing-down-script", message, WHOLE_FILE).with_suggestion(down),
-            );
+            findings.push(missing_down_script::of_file(files[file].name));
         }
         Prefix::Down => findings.extend(down_script(name, version, files, versions)),
         Prefix::Up | Prefix::Repeatable => {}
@@ -171,7 +208,7 @@ fn down_script<'a>(
             "no script of this folder has the version {version} and ends in {}: add the up script, or correct the version",
             name.engine.script_suffix()
         );
-        return Some(Finding::warning("orphan-down-script", message, WHOLE_FILE));
+        return Some(ORPHAN_DOWN_SCRIPT.of_file(message));
     };
     if up_scripts.iter().any(|(_, up)| up.name == name.name) {
         return None;
@@ -180,17 +217,19 @@ fn down_script<'a>(
     let message = format!(
         "the up script of version {version} has another name: rename this one to {expected}"
     );
-    Some(Finding::warning("down-script-name", message, WHOLE_FILE).with_suggestion(expected))
+    Some(DOWN_SCRIPT_NAME.of_file(message).with_suggestion(expected))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::finding::Severity;
 
     fn found(names: &[&str]) -> Vec<FolderFinding> {
         let files: Vec<_> = names.iter().map(|&name| CheckedFile { name }).collect();
-        check_folder(&files)
+        let mut found = check_folder(&files);
+        // The names here are as short as can be.
+        found.retain(|found| found.finding.code != name_form::RULE.code);
+        found
     }
 
     fn codes(names: &[&str]) -> Vec<(usize, &'static str)> {

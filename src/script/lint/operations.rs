@@ -1,23 +1,46 @@
 //! Checks the JSON of a Cosmos script.
 
-use super::{EMPTY_SCRIPT, WHOLE_FILE};
-use crate::script::finding::Finding;
+use super::rules::variables_off;
+use super::script::EMPTY;
+use super::{EMPTY_SCRIPT, Rule, Scope};
+use crate::script::finding::{Finding, Severity};
 use crate::script::operations::{self, Operation, OperationScript};
-use crate::script::variables::json_references;
+
+/// See `docs/rules.md`.
+pub(super) const INVALID_JSON: Rule = Rule {
+    code: "invalid-json",
+    severity: Severity::Error,
+    scope: Scope::Place,
+    title: "A Cosmos script is no JSON",
+    reason: "What it does cannot be read.",
+    remedy: "Correct the text at the place that is told.",
+};
+
+/// See `docs/rules.md`.
+pub(super) const INVALID_OPERATION: Rule = Rule {
+    code: "invalid-operation",
+    severity: Severity::Error,
+    scope: Scope::Place,
+    title: "A Cosmos script holds an operation that dbvc does not know",
+    reason: "A field that is missing, wrong or unknown would silently change what happens.",
+    remedy: "Correct the field; docs/cosmos-scripts.md lists all of them.",
+};
+
+/// See `docs/rules.md`.
+pub(super) const DATA_LOSS: Rule = Rule {
+    code: "data-loss",
+    severity: Severity::Note,
+    scope: Scope::Place,
+    title: "A container is removed with its items",
+    reason: "The items are gone, and a rollback does not bring them back.",
+    remedy: "Copy what is still needed first.",
+};
 
 /// Checks a Cosmos script. The findings are in the order of their places.
-///
-/// | code | severity | when |
-/// |---|---|---|
-/// | `empty-script` | error | the file is empty |
-/// | `invalid-json` | error | it is no JSON |
-/// | `invalid-operation` | error | a field is missing, wrong or unknown |
-/// | `data-loss` | note | a container is removed with all that it holds |
-/// | `variables-off` | warning | `$(name)` is there, and the script says nothing about variables |
 #[must_use]
 pub fn check_operations(text: &str) -> Vec<Finding> {
     if text.trim().is_empty() {
-        return vec![Finding::error("empty-script", EMPTY_SCRIPT, WHOLE_FILE)];
+        return vec![EMPTY.of_file(EMPTY_SCRIPT)];
     }
     let script = match operations::parse(text) {
         Ok(script) => script,
@@ -25,18 +48,18 @@ pub fn check_operations(text: &str) -> Vec<Finding> {
             return faults
                 .into_iter()
                 .map(|fault| {
-                    let code = if fault.is_malformed {
-                        "invalid-json"
+                    let rule = if fault.is_malformed {
+                        INVALID_JSON
                     } else {
-                        "invalid-operation"
+                        INVALID_OPERATION
                     };
-                    Finding::error(code, &fault, (fault.line, fault.column))
+                    rule.finding(&fault, (fault.line, fault.column))
                 })
                 .collect();
         }
     };
     let mut findings = data_losses(&script);
-    findings.extend(variables_off(text, &script));
+    findings.extend(variables_off::check_json(text, &script));
     findings.sort_by_key(|finding| (finding.line, finding.column));
     findings
 }
@@ -52,27 +75,14 @@ fn data_losses(script: &OperationScript<'_>) -> Vec<Finding> {
         };
         let message =
             format!("the container {container} is removed with all items that it then holds");
-        Some(Finding::note("data-loss", message, (placed.line, 1)))
+        Some(DATA_LOSS.finding(message, (placed.line, 1)))
     });
     losses.collect()
-}
-
-fn variables_off(text: &str, script: &OperationScript<'_>) -> Option<Finding> {
-    if script.variables.is_some() {
-        return None;
-    }
-    let (name, line) = json_references(text).next()?;
-    let message = format!(
-        "$({name}) is sent as it stands: add \"variables\": true to the script to put in its value, or false to say that \
-         it is meant so"
-    );
-    Some(Finding::warning("variables-off", message, (line, 1)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script::finding::Severity;
 
     fn found(text: &str) -> Vec<(&'static str, u32, u32)> {
         check_operations(text)

@@ -3,7 +3,7 @@
 //! This is no parser. A statement is judged by the words it begins with, never by a word somewhere inside it, so that a
 //! column named like a statement does not count.
 
-mod part;
+pub(super) mod part;
 mod session;
 mod single;
 mod sqlite;
@@ -14,6 +14,9 @@ mod without_transaction;
 use part::{Part, SEMICOLON};
 use sqlite::SqliteStatements;
 use transact_sql::TransactSqlStatements;
+
+pub(super) use single::{BEGINNINGS, PAIRS};
+pub(super) use transact_sql::defines_module;
 
 pub use session::{SessionChanges, session_changes};
 pub use single::is_single_statement;

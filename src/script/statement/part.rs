@@ -5,7 +5,7 @@ use crate::script::syntax::Syntax;
 
 /// A piece of a batch that is neither blank nor comment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Part<'a> {
+pub(in crate::script) enum Part<'a> {
     /// A keyword, a name, a variable or a number.
     Word(&'a str),
     /// One ASCII character that is part of no word.
@@ -17,20 +17,20 @@ pub(super) enum Part<'a> {
 }
 
 /// What ends a statement for certain, and what stands before the first one.
-pub(super) const SEMICOLON: Part<'static> = Part::Symbol(b';');
+pub(in crate::script) const SEMICOLON: Part<'static> = Part::Symbol(b';');
 
 impl<'a> Part<'a> {
-    pub(super) fn is(self, keyword: &str) -> bool {
+    pub(in crate::script) fn is(self, keyword: &str) -> bool {
         // Most words differ in length, so that this is asked often and seldom in full.
         matches!(self, Self::Word(word) if word.len() == keyword.len() && word.eq_ignore_ascii_case(keyword))
     }
 
-    pub(super) fn is_any(self, keywords: &[&str]) -> bool {
+    pub(in crate::script) fn is_any(self, keywords: &[&str]) -> bool {
         keywords.iter().any(|keyword| self.is(keyword))
     }
 
     /// As [`Self::is_any`], for many keywords in alphabetical order.
-    pub(super) fn is_in(self, keywords: &[&str]) -> bool {
+    pub(in crate::script) fn is_in(self, keywords: &[&str]) -> bool {
         let Self::Word(word) = self else {
             return false;
         };
@@ -41,7 +41,7 @@ impl<'a> Part<'a> {
     }
 
     /// The part as a name, without its quotes.
-    pub(super) fn name(self) -> Option<&'a str> {
+    pub(in crate::script) fn name(self) -> Option<&'a str> {
         match self {
             Self::Word(word) => Some(word),
             Self::Quoted(quoted) => quoted.get(1..quoted.len() - 1),
@@ -51,13 +51,13 @@ impl<'a> Part<'a> {
 }
 
 /// Goes through the parts of a batch. A place of the script comes with each.
-pub(super) struct Parts<'a> {
+pub(in crate::script) struct Parts<'a> {
     cursor: Cursor<'a>,
     syntax: Syntax,
 }
 
 impl<'a> Parts<'a> {
-    pub(super) fn of(batch: &'a str, syntax: Syntax) -> Self {
+    pub(in crate::script) fn of(batch: &'a str, syntax: Syntax) -> Self {
         Self {
             cursor: Cursor::within(batch),
             syntax,
@@ -65,7 +65,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Passes over all that is left.
-    pub(super) fn skip_to_end(&mut self) {
+    pub(in crate::script) fn skip_to_end(&mut self) {
         self.cursor.skip_to_end();
     }
 

@@ -95,7 +95,7 @@ struct Reading<'a> {
 
 /// Words that begin a statement, most of them reserved (the statements of the grammar in microsoft/SqlScriptDOM). WITH is
 /// not among them, since SELECT, INSERT, UPDATE, DELETE or MERGE must follow it.
-const BEGINNINGS: [&str; 55] = [
+pub(in crate::script) const BEGINNINGS: [&str; 55] = [
     "ALTER",
     "BACKUP",
     "BEGIN",
@@ -154,7 +154,7 @@ const BEGINNINGS: [&str; 55] = [
 ];
 
 /// Statements that begin with two words of which neither is reserved for it.
-const PAIRS: [(&str, &[&str]); 7] = [
+pub(in crate::script) const PAIRS: [(&str, &[&str]); 7] = [
     ("ADD", &["COUNTER", "SENSITIVITY", "SIGNATURE"]),
     ("COPY", &["INTO"]),
     ("DISABLE", &["TRIGGER"]),

@@ -106,7 +106,7 @@ impl<'a> Iterator for TransactSqlStatements<'a> {
 }
 
 /// Whether a batch is the definition of a module, as far as its first words say.
-pub(super) fn defines_module(batch: &str) -> bool {
+pub(in crate::script) fn defines_module(batch: &str) -> bool {
     let mut parts =
         Parts::of(batch, Syntax::TransactSql).skip_while(|(part, _)| *part == SEMICOLON);
     let Some((first, mark)) = parts.next() else {

@@ -1015,7 +1015,7 @@ fn a_constraint_that_is_switched_off_is_not_called_untrusted_as_well() {
     let not_trusted = ("is_not_trusted", Value::from(true));
     let catalog = Catalog {
         checks: vec![
-            check(ORDERS, "a", "(1=1)", &[not_trusted.clone()]),
+            check(ORDERS, "a", "(1=1)", std::slice::from_ref(&not_trusted)),
             check(
                 ORDERS,
                 "b",

@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# Applies what is pending on each database, one after the other, and stops at the first that fails. The errors of a script are
+# told with its file and line.
+#
+# From the environment: see lib.sh.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+connect
+require_environment
+find_databases
+for database in "${DATABASES[@]}"; do
+  use_database "$database"
+  jq --null-input --arg database "$DATABASE_ID" --arg environment "$DBVC_ENVIRONMENT" --arg executor "$EXECUTOR" \
+    '{databaseId: $database, environment: $environment, executor: $executor}' >"$WORK/body"
+  run_to_its_end migrations/run "$WORK/body"
+  if ((ENDED != 0)); then exit "$ENDED"; fi
+done
