@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dbvc::script::{
-    Directives, FileName, Syntax, Variables, check_script, is_single_statement,
+    Directives, FileName, ScriptKind, Syntax, Variables, check_script, is_single_statement,
     needs_no_transaction, own_transaction_end, references, session_changes, split,
 };
 use proptest::prelude::*;
@@ -125,7 +125,7 @@ fn real_scripts_are_split_into_as_many_batches_as_they_have_separators() {
 /// Asks everything that can be asked about a script.
 fn ask_everything(text: &str, syntax: Syntax) {
     let _ = (
-        check_script(text, syntax),
+        check_script(text, syntax, ScriptKind::Up, Vec::new()),
         Directives::of_script(text, syntax),
     );
     let _ = references(text, syntax).count();

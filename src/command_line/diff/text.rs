@@ -19,7 +19,11 @@ pub(super) fn text(report: &Report) -> String {
             ChangeKind::Changed => '~',
         };
         let kind = change.kind.as_str().replace('-', " ");
-        lines.push(format!("{sign} {kind} {}", change.name));
+        let perhaps = perhaps(
+            change.possible_rename.as_deref(),
+            change.change == ChangeKind::Added,
+        );
+        lines.push(format!("{sign} {kind} {}{perhaps}", change.name));
         lines.extend(
             change
                 .details
@@ -33,14 +37,24 @@ pub(super) fn text(report: &Report) -> String {
 
 fn of_detail(detail: &Detail) -> String {
     let property = &detail.property;
+    let rename = detail.possible_rename.as_deref();
     match (&detail.from, &detail.to) {
         (from, to) if [from, to].into_iter().flatten().any(|value| is_long(value)) => {
             format!("{property}: {}", of_long(from.is_some(), to.is_some()))
         }
-        (None, Some(to)) => format!("+ {property}: {to}"),
-        (Some(from), None) => format!("- {property}: {from}"),
+        (None, Some(to)) => format!("+ {property}: {to}{}", perhaps(rename, true)),
+        (Some(from), None) => format!("- {property}: {from}{}", perhaps(rename, false)),
         (Some(from), Some(to)) => format!("{property}: {from} -> {to}"),
         (None, None) => property.clone(),
+    }
+}
+
+/// What something may have been, or may have become.
+fn perhaps(rename: Option<&str>, came: bool) -> String {
+    match rename {
+        Some(other) if came => format!(" (perhaps renamed from {other})"),
+        Some(other) => format!(" (perhaps renamed to {other})"),
+        None => String::new(),
     }
 }
 
@@ -97,6 +111,7 @@ mod tests {
             property: property.to_owned(),
             from: from.map(str::to_owned),
             to: to.map(str::to_owned),
+            possible_rename: None,
         }
     }
 
@@ -118,6 +133,7 @@ mod tests {
             kind,
             name: name.to_owned(),
             details,
+            possible_rename: (name == "sales").then(|| "orders".to_owned()),
         };
         let changes = vec![
             change(
@@ -136,6 +152,7 @@ mod tests {
                 "orders.customer",
                 Vec::new(),
             ),
+            change(ChangeKind::Added, ObjectKind::Sequence, "sales", Vec::new()),
             change(
                 ChangeKind::Changed,
                 ObjectKind::View,
@@ -148,8 +165,9 @@ mod tests {
             "from a.json\nto   b.json\n\n\
              ~ table orders\n    column net type: INTEGER -> TEXT\n    + column tax: TEXT NULL\n    - column old: TEXT NULL\n\
              - foreign key orders.customer\n\
+             + sequence sales (perhaps renamed from orders)\n\
              ~ view  [2Jbig\n    definition: differs; --format markdown shows how\n\
-             \n3 differences: 0 added, 1 removed, 2 changed\n"
+             \n4 differences: 1 added, 1 removed, 2 changed\n"
         );
     }
 
