@@ -610,7 +610,10 @@ async fn a_change_by_hand_is_found_and_told_once(dbvc: &Dbvc) {
         let content_type = report.header("content-type").unwrap_or_default();
         assert!(content_type.starts_with(media), "{content_type}");
         assert!(report.header("x-request-id").is_some());
-        assert_eq!(report.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(
+            report.header("x-content-type-options").as_deref(),
+            Some("nosniff")
+        );
         if media == "text/html" {
             expect_held_to_its_policy(&report);
         }
@@ -742,5 +745,8 @@ fn expect_held_to_its_policy(page: &Answer) {
     }
     assert!(policy.starts_with("default-src 'none';"), "{policy}");
     assert!(policy.ends_with("frame-ancestors 'none'"), "{policy}");
-    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(
+        page.header("referrer-policy").as_deref(),
+        Some("no-referrer")
+    );
 }
