@@ -2,7 +2,10 @@
 
 mod support;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use support::dbvc::{Dbvc, HOME, ME, each, list, text};
 use support::host::{Answer, Framing, Mode, TimerShape};
@@ -607,6 +610,13 @@ async fn a_change_by_hand_is_found_and_told_once(dbvc: &Dbvc) {
         let content_type = report.header("content-type").unwrap_or_default();
         assert!(content_type.starts_with(media), "{content_type}");
         assert!(report.header("x-request-id").is_some());
+        assert_eq!(
+            report.header("x-content-type-options").as_deref(),
+            Some("nosniff")
+        );
+        if media == "text/html" {
+            expect_held_to_its_policy(&report);
+        }
         let words = report.text();
         assert!(
             words.starts_with(beginning)
@@ -717,4 +727,26 @@ async fn runs_can_be_looked_up(dbvc: &Dbvc) {
     assert_eq!(list(&of_reporting["runs"]).len(), 1);
     let two = json_of(dbvc.host.get("/api/dbvc/runs?limit=2").await, 200);
     assert_eq!(list(&two["runs"]).len(), 2);
+}
+
+/// The page's own style and script are all that a browser may use of it.
+fn expect_held_to_its_policy(page: &Answer) {
+    let policy = page.header("content-security-policy").unwrap_or_default();
+    let text = page.text();
+    for (directive, element) in [("style-src", "style"), ("script-src", "script")] {
+        let (_, rest) = text.split_once(&format!("<{element}>")).unwrap();
+        let (content, rest) = rest.split_once(&format!("</{element}>")).unwrap();
+        assert!(!rest.contains(&format!("<{element}")), "only one {element}");
+        let hash = BASE64_STANDARD.encode(Sha256::digest(content));
+        assert!(
+            policy.contains(&format!("{directive} 'sha256-{hash}'")),
+            "{policy}"
+        );
+    }
+    assert!(policy.starts_with("default-src 'none';"), "{policy}");
+    assert!(policy.ends_with("frame-ancestors 'none'"), "{policy}");
+    assert_eq!(
+        page.header("referrer-policy").as_deref(),
+        Some("no-referrer")
+    );
 }

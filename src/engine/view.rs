@@ -683,7 +683,7 @@ pub struct HealthChecks {
 }
 
 /// What is known of drift without a look at any schema.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DriftHealth {
     /// Its degree: degraded when a database has drifted.
@@ -693,7 +693,7 @@ pub struct DriftHealth {
 }
 
 /// Health of announcing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AlertHealth {
     /// Its degree: degraded when findings could not be announced.

@@ -24,6 +24,17 @@ impl Answer {
         }
     }
 
+    /// A page for people. A browser does no more with it than `policy` allows, shows it within no other page, and tells
+    /// nobody its address, which may hold a key.
+    pub fn page(html: String, policy: &str) -> Self {
+        Self::text(StatusCode::OK, MediaType::Html.content_type(), html)
+            .with_header(
+                "content-security-policy",
+                format!("{policy}; frame-ancestors 'none'"),
+            )
+            .with_header("referrer-policy", "no-referrer")
+    }
+
     fn json(status: StatusCode, value: &impl Serialize) -> Result<Self, Problem> {
         match serde_json::to_string(value) {
             Ok(body) => Ok(Self::text(status, MediaType::Json.content_type(), body)),

@@ -40,7 +40,11 @@ pub(super) const FUNCTION: HttpFunction = HttpFunction {
             required("databaseId", "The database.", of::<DatabaseId>),
             optional("from", "The id of the older snapshot.", kinds::token),
             optional("to", "The id of the newer snapshot.", kinds::token),
-            optional("script", "With a script out of the differences, for this purpose.", of::<Purpose>),
+            optional(
+                "script",
+                "With a script out of the differences, for this purpose.",
+                of::<Purpose>,
+            ),
         ],
         answers: &[Success {
             headers: &[VARY],
@@ -105,10 +109,9 @@ async fn handle(app: Arc<App>, call: Call) -> Result<Answer, Problem> {
         .await?;
     let answer = match wanted {
         MediaType::Markdown => text(wanted, report::markdown(&report_of(drift))),
-        // The report brings its own style and nothing else: whatever a name of an object may hold, nothing runs.
-        MediaType::Html => text(wanted, report::html(&report_of(drift))).with_header(
-            "content-security-policy",
-            "default-src 'none'; style-src 'unsafe-inline'",
+        MediaType::Html => Answer::page(
+            report::html(&report_of(drift)),
+            &report::content_security_policy(),
         ),
         _ => ok(&drift)?,
     };

@@ -11,6 +11,7 @@ mod facts;
 pub mod lexer;
 pub mod model;
 pub mod normalise;
+pub mod page;
 pub mod report;
 pub mod synchronise;
 

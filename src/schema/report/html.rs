@@ -1,33 +1,55 @@
 //! The report as one page of HTML.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html as markup};
+use std::collections::HashSet;
 
-use super::lines::Line;
-use super::{CHANGE_KINDS, Report};
-use crate::schema::diff::{Change, Detail};
+use maud::{Markup, html as markup};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// The report as a page that needs nothing else: no script, no font, no picture, no request to anywhere.
+use super::texts::{Written, text};
+use super::{CHANGE_KINDS, Report, count, perhaps_renamed};
+use crate::schema::diff::{Change, ChangeKind, Detail};
+use crate::schema::model::ObjectKind;
+use crate::schema::page::Look;
+
+/// The style of the page and its script, so that who shows the page under a policy of its own can allow exactly these.
+pub const STYLE: &str = concat!(include_str!("../page/base.css"), include_str!("report.css"));
+/// See [`STYLE`].
+pub const SCRIPT: &str = include_str!("report.js");
+
+const LOOK: Look = Look {
+    style: STYLE,
+    script: SCRIPT,
+};
+
+/// From so many changes on, looking through them takes a filter.
+const MANY: usize = 6;
+
+/// The report as a page that needs nothing else: no font, no picture, no request to anywhere. Without its script all
+/// changes are shown and cannot be filtered.
 pub fn html(report: &Report) -> String {
-    let page = markup! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                title { "Schema drift: " (report.database_id) }
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                main {
-                    (heading(report))
-                    (counts(report))
-                    @for change in &report.changes { (card(change)) }
+    let mut written = Written::default();
+    let mut anchors = Anchors::default();
+    let body = markup! {
+        main {
+            (heading(report))
+            @if !report.changes.is_empty() { (counts(report)) }
+            @if report.changes.len() >= MANY { (filter(report)) }
+            @for (kind, changes) in report.by_kind() {
+                section id=(section_id(kind)) data-kind=(kind.as_str()) {
+                    h2 { (kind.heading()) " " span.count { (changes.len()) } }
+                    @for change in changes {
+                        (card(report, change, &anchors.next(change), &mut written))
+                    }
                 }
             }
         }
     };
-    page.into_string()
+    LOOK.page(&format!("Schema drift: {}", report.database_id), &body)
+}
+
+/// What a browser may do with the page of [`html`], as a `Content-Security-Policy`.
+pub fn content_security_policy() -> String {
+    LOOK.policy()
 }
 
 fn heading(report: &Report) -> Markup {
@@ -49,29 +71,96 @@ fn heading(report: &Report) -> Markup {
     }
 }
 
+/// The counts by kind and by what became of the objects, which is the table of contents too.
 fn counts(report: &Report) -> Markup {
     markup! {
-        @if !report.changes.is_empty() {
-            ul.counts {
-                @for kind in CHANGE_KINDS {
-                    li.(kind.as_str()) { b { (report.count(kind)) } " " (kind.as_str()) }
+        table.counts {
+            thead {
+                tr {
+                    th scope="col" { "Kind" }
+                    @for change in CHANGE_KINDS { th scope="col" { (capitalised(change)) } }
+                }
+            }
+            tbody {
+                @for (kind, changes) in report.by_kind() {
+                    tr {
+                        th scope="row" { a href={ "#" (section_id(kind)) } { (kind.heading()) } }
+                        @for change in CHANGE_KINDS { (number(change, count(changes, change))) }
+                    }
+                }
+            }
+            tfoot {
+                tr {
+                    th scope="row" { "All" }
+                    @for change in CHANGE_KINDS { (number(change, report.count(change))) }
                 }
             }
         }
     }
 }
 
-fn card(change: &Change) -> Markup {
+fn number(change: ChangeKind, count: usize) -> Markup {
     markup! {
-        article.(change.change.as_str()) {
-            h2 {
+        @if count == 0 { td.none { "0" } } @else { td.(change.as_str()) { (count) } }
+    }
+}
+
+/// Hidden until the script has it work.
+fn filter(report: &Report) -> Markup {
+    markup! {
+        form #filter hidden role="search" aria-label="Filter the changes" {
+            fieldset {
+                legend { "Change" }
+                @for change in CHANGE_KINDS {
+                    label {
+                        input type="checkbox" name="change" value=(change.as_str()) checked;
+                        (capitalised(change))
+                    }
+                }
+            }
+            label {
+                "Kind"
+                select name="kind" {
+                    option value="" { "All kinds" }
+                    @for (kind, _) in report.by_kind() { option value=(kind.as_str()) { (kind.heading()) } }
+                }
+            }
+            label { "Name" input type="search" name="name" placeholder="part of a name" autocomplete="off" spellcheck="false"; }
+            button type="reset" { "Show all" }
+            output {}
+        }
+    }
+}
+
+fn card(report: &Report, change: &Change, anchor: &str, written: &mut Written) -> Markup {
+    let (short, long): (Vec<&Detail>, Vec<&Detail>) =
+        change.details.iter().partition(|detail| !detail.is_long());
+    markup! {
+        article id=(anchor) .(change.change.as_str()) {
+            h3 {
                 span.badge { (change.change.as_str()) } " "
                 span.kind { (change.kind.words()) } " "
-                span.name { (change.name) }
+                span.name { (change.name) } " "
+                a.anchor href={ "#" (anchor) } aria-label={ "Link to " (change.name) } { "#" }
             }
-            @if !change.details.is_empty() {
+            @if let Some(other) = &change.possible_rename {
+                p.rename {
+                    (perhaps_renamed(change.change == ChangeKind::Added)) " "
+                    a href={ "#" (anchor_of(change.kind, other)) } { (other) }
+                }
+            }
+            @if !short.is_empty() {
                 dl.details {
-                    @for detail in &change.details { dt { (detail.property) } dd { (values(change, detail)) } }
+                    @for detail in short { dt { (detail.property) } dd { (values(change, detail)) } }
+                }
+            }
+            @for detail in long {
+                div.long {
+                    h4 {
+                        @if let Some(word) = detail.came_or_went(change) { (word) " " }
+                        (detail.property)
+                    }
+                    (text(report, detail, written))
                 }
             }
         }
@@ -79,9 +168,6 @@ fn card(change: &Change) -> Markup {
 }
 
 fn values(change: &Change, detail: &Detail) -> Markup {
-    if detail.is_long() {
-        return text(detail);
-    }
     markup! {
         @if let Some(word) = detail.came_or_went(change) { span.word { (word) } " " }
         @match (&detail.from, &detail.to) {
@@ -90,25 +176,48 @@ fn values(change: &Change, detail: &Detail) -> Markup {
             (None, Some(to)) => { ins { (to) } }
             (None, None) => {}
         }
-    }
-}
-
-fn text(detail: &Detail) -> Markup {
-    markup! {
-        pre {
-            @for line in detail.lines() {
-                @match line {
-                    Line::Kept(line) => { span { "  " (line) "\n" } }
-                    Line::Removed(line) => { del { "- " (line) "\n" } }
-                    Line::Added(line) => { ins { "+ " (line) "\n" } }
-                }
-            }
+        @if let Some(other) = &detail.possible_rename {
+            span.word { ", " (perhaps_renamed(detail.to.is_some())) " " } code { (other) }
         }
     }
 }
 
-/// The style of the page, so that who shows the page under a content security policy can allow exactly this one.
-pub const STYLE: &str = include_str!("report.css");
+fn capitalised(change: ChangeKind) -> &'static str {
+    match change {
+        ChangeKind::Added => "Added",
+        ChangeKind::Removed => "Removed",
+        ChangeKind::Changed => "Changed",
+    }
+}
+
+fn section_id(kind: ObjectKind) -> String {
+    format!("all-{}", kind.as_str())
+}
+
+/// Gives each change the name by which a link finds it: the same in every report, so that a link to it lasts.
+#[derive(Debug, Default)]
+struct Anchors(HashSet<String>);
+
+impl Anchors {
+    fn next(&mut self, change: &Change) -> String {
+        let wished = anchor_of(change.kind, &change.name);
+        let mut anchor = wished.clone();
+        let mut number = 2;
+        // Rarely: SQLite lets two constraints share a name.
+        while !self.0.insert(anchor.clone()) {
+            anchor = format!("{wished}~{number}");
+            number += 1;
+        }
+        anchor
+    }
+}
+
+/// `table.dbo.orders`. A browser looks for what stands behind `#` as it is before it decodes it, so the same text serves as
+/// name and as link (<https://html.spec.whatwg.org/multipage/browsing-the-web.html#find-a-potential-indicated-element>).
+fn anchor_of(kind: ObjectKind, name: &str) -> String {
+    const KEPT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'.').remove(b'_').remove(b'-');
+    format!("{}.{}", kind.as_str(), utf8_percent_encode(name, KEPT))
+}
 
 #[cfg(test)]
 mod tests {
@@ -130,7 +239,9 @@ mod tests {
     fn nothing_in_a_name_or_text_becomes_a_tag() {
         let page = html(&nasty());
         golden("nasty.html", &page);
-        assert!(!page.contains("<script"));
+        // The page's own, which the policy knows by its hash.
+        assert_eq!(page.matches("<script").count(), 1);
+        assert!(page.contains(&format!("<script>{SCRIPT}</script>")));
         assert!(!page.contains("<img"));
         assert!(page.contains("&lt;script&gt;"));
     }
@@ -138,8 +249,44 @@ mod tests {
     #[test]
     fn the_page_asks_for_nothing_from_elsewhere() {
         let page = html(&ordinary());
-        for outside in ["http:", "https:", "src=", "href=", "url(", "@import"] {
+        for outside in [
+            "http:", "https:", "src=", "url(", "@import", "fetch(", "style=\"",
+        ] {
             assert!(!page.contains(outside), "{outside}");
         }
+        let links = page.matches("href=").count();
+        assert_eq!(page.matches("href=\"#").count(), links);
+    }
+
+    #[test]
+    fn the_page_carries_the_policy_that_its_answer_has() {
+        let policy = content_security_policy().replace('\'', "&#39;");
+        let page = html(&ordinary()).replace("'", "&#39;");
+        assert!(page.contains(&format!("content=\"{policy}\"")), "{policy}");
+    }
+
+    #[test]
+    fn every_link_within_the_page_leads_somewhere() {
+        for report in [ordinary(), nasty()] {
+            let page = html(&report);
+            let targets = page.split("href=\"#").skip(1);
+            for target in targets.filter_map(|rest| rest.split('"').next()) {
+                assert_eq!(
+                    page.matches(&format!("id=\"{target}\"")).count(),
+                    1,
+                    "{target}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn changes_of_one_name_have_links_of_their_own() {
+        let mut report = ordinary();
+        let twice = report.changes[1].clone();
+        report.changes.insert(1, twice);
+        let page = html(&report);
+        assert!(page.contains("id=\"table.audit_copy\""));
+        assert!(page.contains("id=\"table.audit_copy~2\""));
     }
 }

@@ -2,15 +2,18 @@
 
 use std::fmt::Write;
 
-use super::lines::Line;
-use super::{CHANGE_KINDS, Report};
-use crate::schema::diff::{Change, Detail};
+use super::lines::{Line, Row, Stretch, stretches};
+use super::{CHANGE_KINDS, Report, count, perhaps_renamed};
+use crate::schema::diff::{Change, ChangeKind, Detail};
 
 /// GitHub refuses a comment of more than 65 536 characters; what the caller puts around it fits into the rest.
 const LIMIT: usize = 60_000;
 
 /// So many details of one object stand in the table; a table with very many columns would fill the comment alone.
 const DETAILS: usize = 20;
+
+/// With more changes than this their counts by kind come first.
+const MANY: usize = 20;
 
 /// The report as GitHub-flavoured Markdown of at most 60 000 bytes.
 ///
@@ -35,10 +38,22 @@ pub fn markdown(report: &Report) -> String {
         escaped(&report.from_label),
         escaped(&report.to_label)
     );
+    if report.changes.len() > MANY {
+        text += &counts(report);
+    }
     if !report.changes.is_empty() {
         add_changes(&mut text, &report.changes);
     }
     text
+}
+
+fn counts(report: &Report) -> String {
+    let mut table = "\n| Kind | Added | Removed | Changed |\n|---|--:|--:|--:|\n".to_owned();
+    for (kind, changes) in report.by_kind() {
+        let counts = CHANGE_KINDS.map(|change| count(changes, change).to_string());
+        table += &format!("| {} | {} |\n", kind.heading(), counts.join(" | "));
+    }
+    table
 }
 
 fn add_changes(text: &mut String, changes: &[Change]) {
@@ -82,12 +97,16 @@ fn add_while_they_fit(text: &mut String, pieces: impl Iterator<Item = String>) -
 const RESERVE: usize = 200;
 
 fn row(change: &Change) -> String {
-    let mut details: Vec<String> = change
+    let renamed = change
+        .possible_rename
+        .as_ref()
+        .map(|other| rename(change.change == ChangeKind::Added, other));
+    let cells = change
         .details
         .iter()
         .take(DETAILS)
-        .map(|detail| cell(change, detail))
-        .collect();
+        .map(|detail| cell(change, detail));
+    let mut details: Vec<String> = renamed.into_iter().chain(cells).collect();
     if change.details.len() > DETAILS {
         details.push(format!("… and {} more", change.details.len() - DETAILS));
     }
@@ -108,32 +127,93 @@ fn cell(change: &Change, detail: &Detail) -> String {
         .came_or_went(change)
         .map(|word| format!("{word} "))
         .unwrap_or_default();
-    match (&detail.from, &detail.to) {
+    let cell = match (&detail.from, &detail.to) {
         (None, Some(to)) => format!("{property}: {word}{}", code(to)),
         (Some(from), None) => format!("{property}: {word}{}", code(from)),
         (Some(from), Some(to)) => format!("{property}: {} → {}", code(from), code(to)),
         (None, None) => property,
+    };
+    match &detail.possible_rename {
+        Some(other) => format!("{cell}, {}", rename(detail.to.is_some(), other)),
+        None => cell,
     }
+}
+
+fn rename(came: bool, other: &str) -> String {
+    format!("{} {}", perhaps_renamed(came), code(&shortened(other)))
 }
 
 /// A longer text, folded away until it is asked for.
 fn section(change: &Change, detail: &Detail) -> String {
-    let mut diff = String::new();
-    for line in detail.lines() {
-        let (sign, line) = match line {
-            Line::Kept(line) => (' ', line),
-            Line::Removed(line) => ('-', line),
-            Line::Added(line) => ('+', line),
-        };
-        // Writing to a String cannot fail.
-        let _ = writeln!(diff, "{sign}{line}");
-    }
+    let diff = unified(&detail.rows());
     let fence = fence_for(&diff);
     let (kind, name) = (change.kind.words(), code(&shortened(&change.name)));
     let property = escaped(&shortened(&detail.property));
     format!(
         "<details><summary>{kind} {name}: {property}</summary>\n\n{fence}diff\n{diff}{fence}\n\n</details>\n\n"
     )
+}
+
+/// The changed lines with those around them, each stretch under its place where lines are left out.
+fn unified(rows: &[Row]) -> String {
+    let stretches = stretches(rows);
+    let is_whole = stretches.len() == 1;
+    let mut diff = String::new();
+    for stretch in stretches {
+        if let Stretch::Shown(rows) = stretch {
+            if !is_whole {
+                diff += &place(rows);
+            }
+            add_rows(&mut diff, rows);
+        }
+    }
+    if diff.is_empty() {
+        diff += " The lines are the same; only line ends, or space at the beginning or the end, differ.\n";
+    }
+    diff
+}
+
+/// `@@ -12,7 +12,8 @@`: the first line and the number of lines on each side.
+fn place(rows: &[Row]) -> String {
+    let side = |numbers: Vec<usize>| {
+        let first = numbers.first().copied().unwrap_or_default();
+        format!("{first},{}", numbers.len())
+    };
+    let from = side(rows.iter().filter_map(|row| row.numbers().0).collect());
+    let to = side(rows.iter().filter_map(|row| row.numbers().1).collect());
+    format!("@@ -{from} +{to} @@\n")
+}
+
+/// Of changed lines that follow each other, first all that went and then all that came.
+fn add_rows(diff: &mut String, rows: &[Row]) {
+    let mut came: Vec<&Line> = Vec::new();
+    for row in rows {
+        match row {
+            Row::Changed { from, to } => {
+                if let Some(line) = from {
+                    add_line(diff, '-', line.pieces.iter().map(|piece| piece.text));
+                }
+                came.extend(to);
+            }
+            Row::Kept { text, .. } => {
+                add_all(diff, &mut came);
+                add_line(diff, ' ', [*text]);
+            }
+        }
+    }
+    add_all(diff, &mut came);
+}
+
+fn add_all(diff: &mut String, came: &mut Vec<&Line>) {
+    for line in came.drain(..) {
+        add_line(diff, '+', line.pieces.iter().map(|piece| piece.text));
+    }
+}
+
+fn add_line<'a>(diff: &mut String, sign: char, pieces: impl IntoIterator<Item = &'a str>) {
+    diff.push(sign);
+    diff.extend(pieces);
+    diff.push('\n');
 }
 
 /// More backticks than the text has anywhere in a row, so that it cannot end its own block.

@@ -1,10 +1,13 @@
 //! A drift report for people: what it says; how it is written stands in `markdown` and `html`.
 
 mod html;
+mod kinds;
 mod lines;
 mod markdown;
+mod texts;
+mod words;
 
-pub use html::{STYLE, html};
+pub use html::{SCRIPT, STYLE, content_security_policy, html};
 pub use markdown::markdown;
 
 use super::diff::{Change, ChangeKind, Detail};
@@ -35,11 +38,22 @@ impl Report {
     }
 
     fn count(&self, kind: ChangeKind) -> usize {
-        self.changes
-            .iter()
-            .filter(|change| change.change == kind)
-            .count()
+        count(&self.changes, kind)
     }
+
+    /// The changes of each kind of object; they come sorted by it.
+    fn by_kind(&self) -> impl Iterator<Item = (ObjectKind, &[Change])> {
+        self.changes
+            .chunk_by(|one, next| one.kind == next.kind)
+            .map(|changes| (changes[0].kind, changes))
+    }
+}
+
+fn count(changes: &[Change], kind: ChangeKind) -> usize {
+    changes
+        .iter()
+        .filter(|change| change.change == kind)
+        .count()
 }
 
 /// In the order in which a report counts them.
@@ -52,13 +66,6 @@ impl ChangeKind {
             Self::Removed => "removed",
             Self::Changed => "changed",
         }
-    }
-}
-
-impl ObjectKind {
-    /// The kind as people write it.
-    fn words(self) -> String {
-        self.as_str().replace('-', " ")
     }
 }
 
@@ -81,13 +88,19 @@ impl Detail {
     }
 
     /// Its values line by line.
-    fn lines(&self) -> Vec<lines::Line<'_>> {
-        lines::compare(trimmed(&self.from), trimmed(&self.to))
+    fn rows(&self) -> Vec<lines::Row<'_>> {
+        let (from, to) = (self.from.as_deref(), self.to.as_deref());
+        lines::compare(from.unwrap_or_default(), to.unwrap_or_default())
     }
 }
 
-fn trimmed(side: &Option<String>) -> &str {
-    side.as_deref().unwrap_or_default().trim()
+/// What to say of an object or column that may be one that was renamed.
+fn perhaps_renamed(came: bool) -> &'static str {
+    if came {
+        "perhaps renamed from"
+    } else {
+        "perhaps renamed to"
+    }
 }
 
 #[cfg(test)]
@@ -135,6 +148,14 @@ mod tests {
         }
     }
 
+    /// The same with the other one's name.
+    fn perhaps_renamed(change: Change, other: &str) -> Change {
+        Change {
+            possible_rename: Some(other.into()),
+            ..change
+        }
+    }
+
     pub(super) fn ordinary() -> Report {
         use ChangeKind::*;
         use ObjectKind::*;
@@ -143,6 +164,12 @@ mod tests {
         let view_after =
             "CREATE VIEW big_orders AS\nSELECT id, net, tax\nFROM orders\nWHERE net > 1000";
         let trigger = "CREATE TRIGGER orders_stamp AFTER INSERT ON orders BEGIN\n    UPDATE orders SET stamped = 1 WHERE id = new.id;\nEND";
+        let function_before = "CREATE FUNCTION total (@order int)\nRETURNS money\nAS\nBEGIN\n    DECLARE @sum money;\n    SELECT @sum = SUM(net)\n    FROM lines\n    WHERE order_id = @order;\n    RETURN @sum;\nEND";
+        let function_after = function_before.replace("SUM(net)", "SUM(net + tax)");
+        let columns = [
+            ("column id", Some("INTEGER NOT NULL"), None),
+            ("column note", Some("TEXT NULL DEFAULT 'none'"), None),
+        ];
         Report {
             database_id: "lpa-bloom-sql-dev".into(),
             from_label: "baseline of 2025-11-27 14:30 UTC".into(),
@@ -150,14 +177,15 @@ mod tests {
             detected: Some(true),
             reason: None,
             changes: vec![
-                change(
-                    Added,
-                    Table,
-                    "audit_copy",
-                    &[
-                        ("column id", None, Some("INTEGER NOT NULL")),
-                        ("column note", None, Some("TEXT NULL DEFAULT 'none'")),
-                    ],
+                perhaps_renamed(change(Removed, Table, "audit", &columns), "audit_copy"),
+                perhaps_renamed(
+                    change(
+                        Added,
+                        Table,
+                        "audit_copy",
+                        &columns.map(|(property, text, _)| (property, None, text)),
+                    ),
+                    "audit",
                 ),
                 change(
                     Changed,
@@ -196,6 +224,12 @@ mod tests {
                     Trigger,
                     "orders.orders_stamp",
                     &[("definition", Some(trigger), None)],
+                ),
+                change(
+                    Changed,
+                    Function,
+                    "total",
+                    &[("definition", Some(function_before), Some(&function_after))],
                 ),
             ],
         }

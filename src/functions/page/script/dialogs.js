@@ -80,7 +80,7 @@ function reportButton(databaseId, words) {
 /** @param {string} databaseId @returns {Promise<Child[]>} */
 async function reportParts(databaseId) {
   const html = await reportOf(databaseId);
-  const frame = el('iframe', { sandbox: true, title: `Drift report of ${databaseId}` });
+  const frame = el('iframe', { sandbox: 'allow-scripts', title: `Drift report of ${databaseId}` });
   frame.srcdoc = reportPolicy.createHTML(html);
   const address = URL.createObjectURL(new Blob([html], { type: 'text/html' }));
   return [frame, el('p', {}, el('a', { href: address, download: `drift-${databaseId}.html` }, 'Save the report'))];
