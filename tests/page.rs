@@ -190,7 +190,7 @@ async fn a_program_gets_an_index_that_has_every_function() {
     let expected: Vec<Value> = HTTP_FUNCTIONS
         .iter()
         .map(|function| {
-            let methods: Vec<&str> = function.methods.iter().map(|one| one.as_str()).collect();
+            let methods: Vec<&str> = function.methods().map(|one| one.as_str()).collect();
             let types: Vec<&str> = function.offers.iter().map(|one| one.essence()).collect();
             let path = format!("/api/{}", function.route);
             json!({ "name": function.name, "methods": methods, "path": path, "types": types })
