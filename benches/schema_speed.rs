@@ -66,7 +66,7 @@ fn statements(number: usize, integer: &str, text: &str) -> Vec<String> {
 /// The same schema with one table in ten changed, one in a hundred gone and as many new.
 fn changed(schema: &Schema) -> Schema {
     let mut other = schema.clone();
-    let mut number = 0;
+    let mut number: u32 = 0;
     other.tables.retain_mut(|table| {
         number += 1;
         if number.is_multiple_of(10) {
