@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::accept::MediaType;
 use super::answer::Answer;
 use super::openapi::kinds;
-use super::openapi::operation::{OF_A_DATABASE, Operation, Success, VARY, of, optional, success};
+use super::openapi::operation::{OF_A_DATABASE, Operation, of, optional, success};
 use super::problem::{Code, Problem};
 use super::request::Call;
 use super::values::string;
@@ -55,10 +55,7 @@ pub(super) const FUNCTION: HttpFunction = HttpFunction {
             optional("script", "Of `drift`.", of::<Purpose>),
         ],
         answers: &[
-            Success {
-                headers: &[VARY],
-                ..success(200, "The page, the index, or the data.", views::schema)
-            },
+            success(200, "The page, the index, or the data.", views::schema),
             success(503, "The data of `health`: it does not work.", of::<Health>),
         ],
         problems: &[

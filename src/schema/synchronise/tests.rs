@@ -1,3 +1,5 @@
+//! Scripts out of a difference, kind by kind, and what holds of all of them.
+
 use proptest::prelude::*;
 
 use super::text::HELD;
