@@ -1,3 +1,5 @@
+//! Scripts out of differences of every kind: their order, what is commented out, and that all of them are T-SQL.
+
 use proptest::prelude::*;
 
 use super::text::HELD;
