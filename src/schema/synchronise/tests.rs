@@ -1,4 +1,4 @@
-//! Scripts out of a difference, kind by kind, and what holds of all of them.
+//! Scripts out of differences of every kind: their order, what is commented out, and that all of them are T-SQL.
 
 use proptest::prelude::*;
 
