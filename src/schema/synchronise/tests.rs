@@ -612,8 +612,14 @@ fn some_schema() -> impl Strategy<Value = Schema> {
 }
 
 /// T-SQL that the parser does not know: other names for types, computed columns, constraints that are not checked, defaults
-/// on their own.
-const UNKNOWN_TO_THE_PARSER: [&str; 4] = ["CREATE TYPE", " AS ([a]", "NOCHECK", "ADD DEFAULT"];
+/// on their own, and how a column gets another type.
+const UNKNOWN_TO_THE_PARSER: [&str; 5] = [
+    "CREATE TYPE",
+    " AS ([a]",
+    "NOCHECK",
+    "ADD DEFAULT",
+    "ALTER COLUMN",
+];
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
@@ -623,6 +629,10 @@ proptest! {
         let script = adopt(&from, &to);
         prop_assert_eq!(&adopt(&from, &to).text, &script.text);
         for text in running(&script.text) {
+            prop_assert!(!text.contains("DROP TABLE"), "{}", text);
+            let mut columns = from.tables.iter().flat_map(|table| &table.columns);
+            let drops_computed = columns.any(|column| column.generated.is_some());
+            prop_assert!(drops_computed || !text.contains("DROP COLUMN"), "{}", text);
             if UNKNOWN_TO_THE_PARSER.iter().any(|words| text.contains(words)) {
                 continue;
             }
@@ -630,9 +640,6 @@ proptest! {
             if let Err(error) = sqlparser::parser::Parser::parse_sql(&dialect, &text) {
                 prop_assert!(false, "{}: {}", error, text);
             }
-            prop_assert!(!text.contains("DROP TABLE"), "{}", text);
-            let drops_computed = from.tables.iter().flat_map(|table| &table.columns).any(|column| column.generated.is_some());
-            prop_assert!(drops_computed || !text.contains("DROP COLUMN"), "{}", text);
         }
         prop_assert_eq!(script.statements == 0 && script.commented_out == 0 && script.notes.is_empty(), diff(&from, &to).is_empty());
     }
