@@ -358,9 +358,10 @@ fn ten_thousand_scripts_are_checked_in_seconds() {
     let started = std::time::Instant::now();
     let output = check(folder.path(), &["."]);
     assert_eq!(exit_code(&output), 0);
+    // So wide that only time in the square of the number reaches it, whatever else the machine does.
     assert!(text(&output).ends_with("10000 files, 20000 batches: 0 errors, 0 warnings, 0 notes\n"));
     assert!(
-        started.elapsed() < std::time::Duration::from_secs(20),
+        started.elapsed() < std::time::Duration::from_secs(120),
         "{:?}",
         started.elapsed()
     );

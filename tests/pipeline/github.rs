@@ -31,6 +31,20 @@ fn job(github: &Recorder) -> Job {
 }
 
 #[tokio::test]
+async fn what_the_check_finds_becomes_annotations_of_the_files() {
+    let job = Job::new().with("GITHUB_ACTIONS", "true");
+    job.write(
+        "V1__add_users.sql",
+        "CREATE TABLE dbo.users (id INT);\nGO x\n",
+    );
+    job.write("U1__add_users.sql", "DROP TABLE IF EXISTS dbo.users;\n");
+    job.run("check.sh")
+        .await
+        .expect(1)
+        .expect_says(&["::error file=migrations/V1__add_users.sql,line=2,col=4,title=bad-go"]);
+}
+
+#[tokio::test]
 async fn a_preview_is_written_once_and_replaced_from_then_on() {
     let others = json!([
         { "id": 1, "body": "<!-- dbvc-preview -->\nmine, said a person", "user": { "type": "User" } },

@@ -268,8 +268,9 @@ mod tests {
         let started = std::time::Instant::now();
         let findings = codes(&script, SQLITE);
         assert_eq!(findings.len(), 1);
+        // So wide that only time in the square of the length reaches it, whatever else the machine does.
         assert!(
-            started.elapsed() < std::time::Duration::from_secs(20),
+            started.elapsed() < std::time::Duration::from_secs(120),
             "{:?}",
             started.elapsed()
         );
