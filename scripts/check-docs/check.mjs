@@ -24,12 +24,10 @@ const blocks = pages.flatMap((page) => page.blocks);
 const powershell = blocks.filter((block) => block.language === 'powershell');
 findings.push(...powershell.flatMap((block) => checkPowerShellBlock(block, read)));
 
-let ran = 0;
-for (const page of pages) {
-  const result = await runPage(page, { root, files, binary, path: process.env.PATH });
-  ran += result.ran;
-  findings.push(...result.findings);
-}
+// Each in a copy and with a port of its own, so that they do not wait for each other.
+const results = await Promise.all(pages.map((page) => runPage(page, { root, files, binary, path: process.env.PATH })));
+const ran = results.reduce((sum, result) => sum + result.ran, 0);
+findings.push(...results.flatMap((result) => result.findings));
 
 const notRun = blocks.filter((block) => block.notRun !== undefined);
 for (const { path, line, notRun: reason } of notRun) console.log(`${path}:${line}: not run: ${reason}`);
