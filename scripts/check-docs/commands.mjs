@@ -9,6 +9,15 @@ const BLOCK_SECONDS = 30;
 // A block that is nothing but this does not end; it is the server of the blocks below it.
 const SERVES = /^\S.*\sserve$/;
 
+// What is to be removed, also when somebody stops the check: the groups of processes do not hear of that themselves.
+const stages = new Set();
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+  process.once(signal, () => {
+    for (const remove of stages) remove();
+    process.exit(1);
+  });
+}
+
 /** Runs what is not marked, and gives the findings. The first block that fails is the last: the others build on it. */
 export async function runPage(page, { root, files, binary, path }) {
   const blocks = page.blocks.filter((block) => block.isShell && block.notRun === undefined);
@@ -35,7 +44,7 @@ export async function runPage(page, { root, files, binary, path }) {
   } catch (error) {
     return { findings: [{ path: page.path, line: 1, message: `what the page needs did not start: ${error.message}` }], ran };
   } finally {
-    await stage.remove();
+    stage.remove();
   }
   return { findings: [], ran };
 }
@@ -84,6 +93,19 @@ esac`);
     return { ended, said };
   };
 
+  const remove = () => {
+    stages.delete(remove);
+    for (const group of groups) {
+      try {
+        process.kill(-group, 'SIGKILL');
+      } catch {
+        // It has ended already, with all that it started.
+      }
+    }
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+  };
+  stages.add(remove);
+
   return {
     async mustEnd(commands) {
       const { ended, said } = start(commands);
@@ -103,16 +125,7 @@ esac`);
       }
       throw new Error(`does not serve within ${BLOCK_SECONDS} s; it said:${said()}`);
     },
-    async remove() {
-      for (const group of groups) {
-        try {
-          process.kill(-group, 'SIGKILL');
-        } catch {
-          // It has ended already, with all that it started.
-        }
-      }
-      rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
-    },
+    remove,
   };
 }
 
