@@ -85,10 +85,11 @@ pub struct Response {
 }
 
 impl Response {
-    /// This one or the other, told apart by their types.
+    /// This one or the other, told apart by their types. Only the headers of both are sure to be there.
     pub fn or(mut self, other: Self) -> Self {
         self.description = format!("{} {}", self.description, other.description);
-        self.headers.extend(other.headers);
+        self.headers
+            .retain(|name, _| other.headers.contains_key(name));
         self.content.extend(other.content);
         self
     }
