@@ -5,6 +5,7 @@ mod support;
 use serde_json::{Value, json};
 
 use support::dbvc::{Dbvc, HOME, expect_problem, text};
+use support::drift_script::in_full;
 use support::shape::expect_like;
 
 const SCHEMA: &str = "
@@ -37,24 +38,6 @@ async fn with_a_schema() -> Dbvc {
 async fn script(dbvc: &Dbvc, purpose: &str) -> Value {
     let path = format!("/api/dbvc/drift?databaseId={HOME}&script={purpose}");
     dbvc.host.get(&path).await.expect_status(200).body
-}
-
-/// The script with all that is commented out in it, as somebody makes it who wants to lose the data.
-fn in_full(script: &str) -> String {
-    let mut held = false;
-    let mut lines = Vec::new();
-    for line in script.lines() {
-        if line.starts_with("-- COMMENTED OUT:") {
-            held = true;
-        } else if line.is_empty() {
-            held = false;
-        } else if held {
-            lines.push(line.strip_prefix("-- ").expect("a comment"));
-            continue;
-        }
-        lines.push(line);
-    }
-    lines.join("\n")
 }
 
 /// Something done by hand; how many steps of the script that adopts it, and of the way back, are commented out.

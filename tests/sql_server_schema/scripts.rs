@@ -3,6 +3,7 @@
 use dbvc::schema::{Compared, Dialect, Proposal, Purpose, Schema, diff, proposal};
 use dbvc::script::{Syntax, split};
 
+use crate::support::drift_script::in_full;
 use crate::support::stage::Engine;
 use crate::{SHOP, Scratch, on_a_server};
 
@@ -94,24 +95,6 @@ fn write(from: &Schema, to: &Schema, purpose: Purpose) -> Proposal {
         to: "the other",
     };
     proposal(from, to, Dialect::TransactSql, purpose, compared)
-}
-
-/// The script with all that is commented out in it.
-fn in_full(script: &str) -> String {
-    let mut held = false;
-    let mut lines = Vec::new();
-    for line in script.lines() {
-        if line.starts_with("-- COMMENTED OUT:") {
-            held = true;
-        } else if line.is_empty() {
-            held = false;
-        } else if held {
-            lines.push(line.strip_prefix("-- ").expect("a comment"));
-            continue;
-        }
-        lines.push(line);
-    }
-    lines.join("\n")
 }
 
 /// Babelfish refuses CREATE OR ALTER, so that there a module is dropped and made; and NULL in ALTER COLUMN.

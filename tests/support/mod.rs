@@ -6,6 +6,7 @@
 pub mod contract;
 pub mod cosmos;
 pub mod dbvc;
+pub mod drift_script;
 pub mod host;
 pub mod proxy;
 pub mod scene;

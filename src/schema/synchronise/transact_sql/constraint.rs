@@ -2,7 +2,7 @@
 
 use super::catalog::{self, Entry, key_columns};
 use super::name::{bracket, list, literal, quoted, schema_of};
-use crate::schema::model::{ForeignKey, Index, ReferentialAction};
+use crate::schema::model::{Check, ForeignKey, Index, PrimaryKey, ReferentialAction, Unique};
 use crate::schema::normalise::in_parentheses;
 use crate::schema::synchronise::things::Thing;
 
@@ -10,50 +10,58 @@ use crate::schema::synchronise::things::Thing;
 #[derive(Clone, Copy)]
 pub(super) struct Constraint<'a> {
     owner: &'a str,
-    thing: Thing<'a>,
+    kind: Kind<'a>,
+}
+
+#[derive(Clone, Copy)]
+enum Kind<'a> {
+    PrimaryKey(&'a PrimaryKey),
+    Unique(&'a Unique),
+    ForeignKey(&'a ForeignKey),
+    Check(&'a Check),
+    Index(&'a Index),
 }
 
 impl<'a> Constraint<'a> {
     /// The thing, if it is one.
     pub fn of(thing: Thing<'a>) -> Option<Self> {
-        let owner = match thing {
-            Thing::PrimaryKey(..)
-            | Thing::Unique(..)
-            | Thing::ForeignKey(..)
-            | Thing::Check(..)
-            | Thing::Index(..) => thing.owner()?,
+        let kind = match thing {
+            Thing::PrimaryKey(_, key) => Kind::PrimaryKey(key),
+            Thing::Unique(_, unique) => Kind::Unique(unique),
+            Thing::ForeignKey(_, key) => Kind::ForeignKey(key),
+            Thing::Check(_, check) => Kind::Check(check),
+            Thing::Index(_, index) => Kind::Index(index),
             _ => return None,
         };
-        Some(Self { owner, thing })
+        let owner = thing.owner()?;
+        Some(Self { owner, kind })
     }
 
     fn entry(self) -> Entry {
-        match self.thing {
-            Thing::PrimaryKey(_, key) => catalog::primary_key(self.owner, key),
-            Thing::Unique(_, unique) => catalog::unique(self.owner, unique),
-            Thing::ForeignKey(_, key) => catalog::foreign_key(self.owner, key),
-            Thing::Check(_, check) => catalog::check(self.owner, check),
-            Thing::Index(_, index) => catalog::index(self.owner, index),
-            _ => unreachable!("no other thing is a constraint"),
+        match self.kind {
+            Kind::PrimaryKey(key) => catalog::primary_key(self.owner, key),
+            Kind::Unique(unique) => catalog::unique(self.owner, unique),
+            Kind::ForeignKey(key) => catalog::foreign_key(self.owner, key),
+            Kind::Check(check) => catalog::check(self.owner, check),
+            Kind::Index(index) => catalog::index(self.owner, index),
         }
     }
 
     fn name(self) -> Option<&'a str> {
-        match self.thing {
-            Thing::PrimaryKey(_, key) => key.name.as_deref(),
-            Thing::Unique(_, unique) => unique.name.as_deref(),
-            Thing::ForeignKey(_, key) => key.name.as_deref(),
-            Thing::Check(_, check) => check.name.as_deref(),
-            Thing::Index(_, index) => Some(&index.name),
-            _ => None,
+        match self.kind {
+            Kind::PrimaryKey(key) => key.name.as_deref(),
+            Kind::Unique(unique) => unique.name.as_deref(),
+            Kind::ForeignKey(key) => key.name.as_deref(),
+            Kind::Check(check) => check.name.as_deref(),
+            Kind::Index(index) => Some(&index.name),
         }
     }
 
     /// The object as notes and permissions name it.
     pub fn securable(self) -> Option<String> {
         let name = self.name()?;
-        Some(match self.thing {
-            Thing::Index(..) => format!("index {}.{name}", self.owner),
+        Some(match self.kind {
+            Kind::Index(_) => format!("index {}.{name}", self.owner),
             _ => {
                 let plain = |part: &str| {
                     if part.contains(['.', '[', ']']) {
@@ -71,8 +79,8 @@ impl<'a> Constraint<'a> {
     pub fn drop(self, already: Option<Self>) -> String {
         let table = quoted(self.owner);
         let already = already.map(Self::entry);
-        match (self.thing, self.name()) {
-            (Thing::Index(..), Some(name)) => {
+        match (self.kind, self.name()) {
+            (Kind::Index(_), Some(name)) => {
                 let drop = format!("DROP INDEX IF EXISTS {} ON {table};", bracket(name));
                 match already {
                     Some(new) => format!("IF NOT {}\n    {drop}", new.stands()),
@@ -123,8 +131,8 @@ impl<'a> Constraint<'a> {
             .name()
             .map(|name| format!("CONSTRAINT {} ", bracket(name)))
             .unwrap_or_default();
-        let (statement, disabled) = match self.thing {
-            Thing::PrimaryKey(_, key) => {
+        let (statement, disabled) = match self.kind {
+            Kind::PrimaryKey(key) => {
                 let kind = index_kind(key.kind.as_deref(), self.owner)?;
                 let columns = key_columns(&key.columns);
                 (
@@ -132,7 +140,7 @@ impl<'a> Constraint<'a> {
                     key.disabled,
                 )
             }
-            Thing::Unique(_, unique) => {
+            Kind::Unique(unique) => {
                 let kind = index_kind(unique.kind.as_deref(), self.owner)?;
                 let columns = key_columns(&unique.columns);
                 (
@@ -140,7 +148,7 @@ impl<'a> Constraint<'a> {
                     unique.disabled,
                 )
             }
-            Thing::ForeignKey(_, key) => {
+            Kind::ForeignKey(key) => {
                 let unchecked = without_check(key.disabled || key.untrusted);
                 (
                     format!(
@@ -150,7 +158,7 @@ impl<'a> Constraint<'a> {
                     key.disabled,
                 )
             }
-            Thing::Check(_, check) => {
+            Kind::Check(check) => {
                 let unchecked = without_check(check.disabled || check.untrusted);
                 let expression = in_parentheses(&check.expression);
                 (
@@ -158,8 +166,7 @@ impl<'a> Constraint<'a> {
                     check.disabled,
                 )
             }
-            Thing::Index(_, index) => (create_index(self.owner, index)?, index.disabled),
-            _ => unreachable!("no other thing is a constraint"),
+            Kind::Index(index) => (create_index(self.owner, index)?, index.disabled),
         };
         let mut statements = vec![statement];
         if disabled {
@@ -170,8 +177,8 @@ impl<'a> Constraint<'a> {
                 ));
             };
             let name = bracket(name);
-            statements.push(match self.thing {
-                Thing::ForeignKey(..) | Thing::Check(..) => {
+            statements.push(match self.kind {
+                Kind::ForeignKey(_) | Kind::Check(_) => {
                     format!("ALTER TABLE {table} NOCHECK CONSTRAINT {name};")
                 }
                 _ => format!("ALTER INDEX {name} ON {table} DISABLE;"),

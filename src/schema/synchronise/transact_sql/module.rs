@@ -47,6 +47,12 @@ pub(super) fn make_all(script: &mut Script, modules: &[(ObjectKind, &Module)]) {
 }
 
 fn in_order<'a>(modules: &[(ObjectKind, &'a Module)]) -> Vec<(ObjectKind, &'a Module)> {
+    let (order, _) = mentions(modules);
+    order.into_iter().map(|place| modules[place]).collect()
+}
+
+/// The places of modules in an order in which each comes behind those that it mentions, and of those where there is none.
+fn mentions(modules: &[(ObjectKind, &Module)]) -> (Vec<usize>, Vec<usize>) {
     let names: Vec<String> = modules
         .iter()
         .map(|(_, module)| own_name(&module.name))
@@ -59,25 +65,12 @@ fn in_order<'a>(modules: &[(ObjectKind, &'a Module)]) -> Vec<(ObjectKind, &'a Mo
             text: &module.text,
         })
         .collect();
-    let (order, _) = by_mentions(&members);
-    order.into_iter().map(|place| modules[place]).collect()
+    by_mentions(&members)
 }
 
 /// Says which modules mention each other in a circle, where no order is right.
 pub(super) fn note_circles(script: &mut Script, modules: &[(ObjectKind, &Module)]) {
-    let names: Vec<String> = modules
-        .iter()
-        .map(|(_, module)| own_name(&module.name))
-        .collect();
-    let members: Vec<Member<'_>> = modules
-        .iter()
-        .zip(&names)
-        .map(|((_, module), name)| Member {
-            name,
-            text: &module.text,
-        })
-        .collect();
-    let (_, circles) = by_mentions(&members);
+    let (_, circles) = mentions(modules);
     if let Some(one) = circles.first() {
         script.note(format!(
             "{} and others mention each other. Should the server refuse one because the other is missing, change the order.",

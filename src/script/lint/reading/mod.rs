@@ -52,6 +52,13 @@ pub(super) struct Statement<'a> {
 }
 
 impl<'a> Reading<'a> {
+    /// The statements about what the script did not make itself: what it did make nobody else has rows in, or relies on.
+    pub(super) fn about_others(&self) -> impl Iterator<Item = &Statement<'a>> {
+        self.statements
+            .iter()
+            .filter(|statement| !statement.is_on_own)
+    }
+
     /// Reads a script. What it does to columns is added to what is known of them.
     pub(super) fn of(
         split: &Split<'a>,

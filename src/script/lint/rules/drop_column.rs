@@ -20,11 +20,8 @@ pub(super) fn check(reading: &Reading<'_>) -> Vec<Finding> {
     if reading.kind == ScriptKind::Down {
         return Vec::new();
     }
-    let statements = reading
-        .statements
-        .iter()
-        .filter(|statement| !statement.is_on_own);
-    statements
+    reading
+        .about_others()
         .filter_map(|statement| {
             let Action::DropFromTable { table, columns, .. } = &statement.action else {
                 return None;

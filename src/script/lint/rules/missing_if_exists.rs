@@ -18,9 +18,8 @@ pub const RULE: Rule = Rule {
 /// What an IF of the script asks about first is taken for that.
 pub(super) fn check(reading: &Reading<'_>) -> Vec<Finding> {
     let bare: Vec<_> = reading
-        .statements
-        .iter()
-        .filter(|statement| !statement.is_on_own && !statement.is_conditional)
+        .about_others()
+        .filter(|statement| !statement.is_conditional)
         .filter(|statement| drops_without_asking(&statement.action, reading.syntax))
         .collect();
     let Some(first) = bare.first() else {

@@ -15,11 +15,8 @@ pub const RULE: Rule = Rule {
 };
 
 pub(super) fn check(reading: &Reading<'_>) -> Vec<Finding> {
-    let statements = reading
-        .statements
-        .iter()
-        .filter(|statement| !statement.is_on_own);
-    statements
+    reading
+        .about_others()
         .filter_map(|statement| {
             let Action::Truncate { table } = &statement.action else {
                 return None;
