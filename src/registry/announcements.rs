@@ -98,3 +98,37 @@ pub fn release(database_id: &DatabaseId, owner: &str) -> Statement {
 pub fn count_unwell(since: Timestamp) -> Statement {
     sql::ANNOUNCEMENTS_UNWELL_COUNT.bind([since.into()])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Registry;
+    use super::*;
+
+    const SECONDS: u32 = 60;
+
+    #[tokio::test]
+    async fn of_two_that_saw_the_same_events_waiting_one_announces_them() {
+        let mut registry = Registry::new().await;
+        let id = Registry::id();
+        registry.by_hand(
+            "INSERT INTO trail_heads (database_id, sequence, hash) VALUES ('shop', 4, 'h')",
+        );
+        assert_eq!(registry.changes(begin(&id)).await, 1);
+        assert_eq!(registry.changes(begin(&id)).await, 0);
+        registry.by_hand("UPDATE trail_heads SET sequence = 6");
+
+        assert_eq!(registry.changes(claim(&id, 4, "a", SECONDS)).await, 1);
+        assert_eq!(registry.changes(claim(&id, 4, "b", SECONDS)).await, 0);
+        assert_eq!(registry.changes(skip(&id, 4, 6)).await, 0);
+        assert_eq!(registry.changes(mark_taken(&id, "b", 6)).await, 0);
+        assert_eq!(registry.changes(mark_taken(&id, "a", 6)).await, 1);
+        assert_eq!(registry.changes(release(&id, "a")).await, 1);
+
+        // It saw them before they were announced.
+        assert_eq!(registry.changes(claim(&id, 4, "b", SECONDS)).await, 0);
+        assert_eq!(registry.changes(claim(&id, 6, "b", SECONDS)).await, 1);
+        // Of a process that died the claim ends by itself.
+        registry.by_hand("UPDATE trail_announcements SET expires_at = '2025-11-27T14:30:00.000Z'");
+        assert_eq!(registry.changes(claim(&id, 6, "c", SECONDS)).await, 1);
+    }
+}

@@ -147,3 +147,74 @@ impl From<FencingToken> for Value {
         Self::Integer(token.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Registry;
+    use super::*;
+
+    const SECONDS: u32 = 60;
+
+    fn lease(seen: i64, owner: &str) -> Lease {
+        Lease::after(&Registry::id(), FencingToken(seen), owner, SECONDS)
+    }
+
+    /// Held by `a` under token 1.
+    async fn held() -> (Registry, Lease) {
+        let mut registry = Registry::new().await;
+        registry.changes(add(&Registry::id())).await;
+        let first = lease(0, "a");
+        assert_eq!(registry.changes(first.take(None)).await, 1);
+        (registry, first)
+    }
+
+    fn expire(registry: &Registry) {
+        registry.by_hand("UPDATE migration_locks SET expires_at = '2025-11-27T14:30:00.000Z'");
+    }
+
+    #[tokio::test]
+    async fn of_two_that_saw_the_lock_free_one_takes_it() {
+        let (mut registry, _) = held().await;
+        assert_eq!(registry.changes(lease(0, "b").take(None)).await, 0);
+    }
+
+    #[tokio::test]
+    async fn a_lease_that_was_renewed_since_it_was_seen_expired_is_not_taken() {
+        let (mut registry, first) = held().await;
+        expire(&registry);
+        // Whoever reads now sees token 1, and that its time is over.
+        assert_eq!(registry.changes(first.renew()).await, 1);
+        let second = lease(first.token.0, "b");
+        assert_eq!(registry.changes(second.take(None)).await, 0);
+        expire(&registry);
+        assert_eq!(registry.changes(second.take(None)).await, 1);
+    }
+
+    #[tokio::test]
+    async fn whoever_lost_the_lock_neither_renews_nor_raises_nor_releases_it() {
+        let (mut registry, first) = held().await;
+        expire(&registry);
+        let second = lease(first.token.0, "b");
+        assert_eq!(registry.changes(second.take(None)).await, 1);
+        for statement in [first.renew(), first.raise(), first.release()] {
+            assert_eq!(registry.changes(statement).await, 0);
+        }
+        assert_eq!(registry.changes(second.renew()).await, 1);
+    }
+
+    #[tokio::test]
+    async fn what_was_seen_before_the_lock_was_given_back_is_no_ground_for_taking_it() {
+        let (mut registry, first) = held().await;
+        assert_eq!(registry.changes(first.release()).await, 1);
+        assert_eq!(
+            registry.changes(lease(first.token.0, "b").take(None)).await,
+            0
+        );
+        assert_eq!(
+            registry
+                .changes(lease(first.token.0 + 1, "b").take(None))
+                .await,
+            1
+        );
+    }
+}

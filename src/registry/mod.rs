@@ -13,3 +13,4 @@ pub mod runs;
 pub mod snapshots;
 pub mod state;
 mod statements;
+mod testing;
