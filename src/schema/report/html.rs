@@ -224,21 +224,36 @@ mod tests {
     use super::super::tests::{golden, nasty, nothing, ordinary, unjudged};
     use super::*;
 
+    /// Without what is the same in all of them, and is agreed on by looking at it. A tag a line.
+    fn bare(page: &str) -> String {
+        let policy = content_security_policy();
+        [
+            (STYLE, "(style)"),
+            (SCRIPT, "(script)"),
+            (&policy, "(policy)"),
+        ]
+        .into_iter()
+        .fold(page.to_owned(), |page, (whole, name)| {
+            page.replacen(whole, name, 1)
+        })
+        .replace("><", ">\n<")
+    }
+
     #[test]
     fn an_ordinary_report_looks_as_agreed() {
-        golden("ordinary.html", &html(&ordinary()));
+        golden("ordinary.html", &bare(&html(&ordinary())));
     }
 
     #[test]
     fn a_report_without_a_finding_looks_as_agreed() {
-        golden("nothing.html", &html(&nothing()));
-        golden("unjudged.html", &html(&unjudged()));
+        golden("nothing.html", &bare(&html(&nothing())));
+        golden("unjudged.html", &bare(&html(&unjudged())));
     }
 
     #[test]
     fn nothing_in_a_name_or_text_becomes_a_tag() {
         let page = html(&nasty());
-        golden("nasty.html", &page);
+        golden("nasty.html", &bare(&page));
         // The page's own, which the policy knows by its hash.
         assert_eq!(page.matches("<script").count(), 1);
         assert!(page.contains(&format!("<script>{SCRIPT}</script>")));
