@@ -776,6 +776,22 @@ mod t_sql {
             )],
         ),
         step(
+            &["GRANT EXECUTE ON SCHEMA::dbo TO reader"],
+            &[(
+                Added,
+                ObjectKind::Permission,
+                "EXECUTE to reader on schema dbo",
+            )],
+        ),
+        step(
+            &["REVOKE EXECUTE ON SCHEMA::dbo TO reader"],
+            &[(
+                Removed,
+                ObjectKind::Permission,
+                "EXECUTE to reader on schema dbo",
+            )],
+        ),
+        step(
             &["ALTER ROLE db_datareader DROP MEMBER reader"],
             &[(Removed, ObjectKind::RoleMember, "db_datareader.reader")],
         ),

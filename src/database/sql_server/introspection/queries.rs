@@ -63,26 +63,12 @@ pub(super) struct PartQuery {
     query: &'static str,
 }
 
-/// The schemas that every database has, of which the last nine go with the fixed roles. A list rather than a range of ids,
-/// which not every server gives in the same way.
-macro_rules! schemas_of_every_database {
-    () => {
-        "N'dbo', N'guest', N'sys', N'INFORMATION_SCHEMA', N'db_owner', N'db_accessadmin', N'db_securityadmin',
-        N'db_ddladmin', N'db_backupoperator', N'db_datareader', N'db_datawriter', N'db_denydatareader', N'db_denydatawriter'"
-    };
-}
-
 pub(super) const PARTS: [PartQuery; 12] = [
     PartQuery {
         part: Part::Schemas,
         view: "schemas",
-        query: concat!(
-            "SELECT s.schema_id, s.name, p.name AS owner
-    FROM sys.schemas s LEFT JOIN sys.database_principals p ON p.principal_id = s.principal_id
-    WHERE s.name NOT IN (",
-            schemas_of_every_database!(),
-            ")"
-        ),
+        query: "SELECT s.schema_id, s.name, p.name AS owner
+    FROM sys.schemas s LEFT JOIN sys.database_principals p ON p.principal_id = s.principal_id",
     },
     PartQuery {
         part: Part::Types,

@@ -12,6 +12,24 @@ use crate::schema::{
 /// `NULL`, and where it stands for no table, 0.
 const NONE: i64 = 0;
 
+/// The schemas that every database has, of which the last nine go with the fixed roles. They are no part of anybody's schema,
+/// but what was granted on them is. By name, since not every server gives them the same ids.
+const OF_EVERY_DATABASE: [&str; 13] = [
+    "dbo",
+    "guest",
+    "sys",
+    "INFORMATION_SCHEMA",
+    "db_owner",
+    "db_accessadmin",
+    "db_securityadmin",
+    "db_ddladmin",
+    "db_backupoperator",
+    "db_datareader",
+    "db_datawriter",
+    "db_denydatareader",
+    "db_denydatawriter",
+];
+
 /// The answers of the parts, by the views that they came from.
 pub(super) struct Parts<'a>(Vec<(&'static PartQuery, &'a ResultSet)>);
 
@@ -123,10 +141,10 @@ impl Assembly {
             let name = row.text("name")?.to_owned();
             self.schema_names
                 .insert(row.integer("schema_id")?, name.clone());
-            self.rest.schemas.push(Namespace {
-                name,
-                owner: owner(row)?,
-            });
+            if !OF_EVERY_DATABASE.contains(&name.as_str()) {
+                let owner = owner(row)?;
+                self.rest.schemas.push(Namespace { name, owner });
+            }
         }
         Ok(())
     }
@@ -223,7 +241,6 @@ impl Assembly {
             1 if minor == NONE => object.map(Securable::Object),
             1 => object.map(|owner| Securable::Column(owner, self.column_name(major, minor))),
             2 => object.map(|owner| Securable::Parameter(owner, format!("parameter {minor}"))),
-            // `dbo` is not among those that were read.
             3 => self
                 .schema_names
                 .get(&major)

@@ -860,11 +860,15 @@ fn roles_permissions_and_notes_name_what_they_are_about() {
         parts: vec![
             (
                 "schemas",
-                vec![row([
-                    ("schema_id", 5_i64.into()),
-                    ("name", "sales".into()),
-                    ("owner", Value::Null),
-                ])],
+                [(5_i64, "sales"), (1, "dbo")]
+                    .map(|(id, name)| {
+                        row([
+                            ("schema_id", id.into()),
+                            ("name", name.into()),
+                            ("owner", Value::Null),
+                        ])
+                    })
+                    .to_vec(),
             ),
             (
                 "database_principals",
@@ -892,6 +896,7 @@ fn roles_permissions_and_notes_name_what_they_are_about() {
                     granted(1, ORDERS, 0, "SELECT", "GRANT"),
                     granted(1, ORDERS, 4, "UPDATE", "DENY"),
                     granted(3, 5, 0, "EXECUTE", "GRANT_WITH_GRANT_OPTION"),
+                    granted(3, 1, 0, "EXECUTE", "GRANT"),
                     granted(0, 0, 0, "VIEW DEFINITION", "GRANT"),
                     // Something of the server's own.
                     granted(1, -103, 0, "SELECT", "GRANT"),
@@ -911,6 +916,8 @@ fn roles_permissions_and_notes_name_what_they_are_about() {
         owner: None,
         members: members.iter().map(|member| (*member).to_owned()).collect(),
     };
+    let names: Vec<&str> = schema.schemas.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["sales"], "what every database has is not listed");
     assert_eq!(
         schema.roles,
         [
@@ -930,6 +937,11 @@ fn roles_permissions_and_notes_name_what_they_are_about() {
             granted(
                 Securable::Database,
                 "VIEW DEFINITION",
+                PermissionState::Grant
+            ),
+            granted(
+                Securable::Schema("dbo".into()),
+                "EXECUTE",
                 PermissionState::Grant
             ),
             granted(
