@@ -8,6 +8,7 @@ use crate::database::DatabaseError;
 use crate::script::{DatabaseId, MigrationId};
 use crate::time::Timestamp;
 
+use super::restore::LostRegistry;
 use super::view::Run;
 
 /// Who holds a database, as callers see it.
@@ -204,11 +205,23 @@ pub enum EngineError {
         /// The newest of dbvc's own versions found there.
         found: String,
     },
-    /// The database has no registry any more, and the archive has its trail.
+    /// The registry of this very database is gone, and the archive has its trail.
+    #[error("{0}")]
+    RegistryLost(Box<LostRegistry>),
+    /// The database does not hold what the trail says was applied to it.
+    #[error("{0}")]
+    NotAsRecorded(Box<LostRegistry>),
+    /// The archive has another history of this database.
     #[error(
-        "{0} has no registry, but the archive has its trail: it was lost, or the database was made anew; restore it by `dbvc restore-registry`, which says how for either"
+        "the archive has another history of {database} after event {after}, so nothing is delivered there; verifying integrity \
+         names the remedy"
     )]
-    RegistryLost(DatabaseId),
+    HistoryParted {
+        /// The database.
+        database: DatabaseId,
+        /// The number of the last event that both have.
+        after: u64,
+    },
     /// What the archive has of a database is not whole.
     #[error(
         "what the archive has of {database} is not whole: {}; find out why first, then restore what is there by --accept-damage",
@@ -326,7 +339,10 @@ impl EngineError {
             | Self::Archive(_)
             | Self::SnapshotDamaged { .. } => "unavailable",
             Self::RegistryNewer { .. } => "registry-newer",
-            Self::RegistryLost(_) | Self::ArchiveDamaged { .. } => "registry-lost",
+            Self::RegistryLost(_) | Self::NotAsRecorded(_) | Self::ArchiveDamaged { .. } => {
+                "registry-lost"
+            }
+            Self::HistoryParted { .. } => "unavailable",
             Self::MigrationFailed(_) => "migration-failed",
             Self::InRun { problem, .. } => problem.code(),
         }

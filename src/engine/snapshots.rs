@@ -364,6 +364,22 @@ impl Engine {
             .await
     }
 
+    /// The content of a snapshot as the archive has it, or as an earlier dbvc left it on this machine.
+    async fn archived_content(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        snapshot_id: &str,
+    ) -> Result<Option<Vec<String>>, EngineError> {
+        if let Some((archive, partition)) = self.archived(Some(&mut *connection), managed).await?
+            && let Some(snapshot) = archive.snapshot(&partition, snapshot_id).await?
+        {
+            return Ok(Some(snapshot.parts));
+        }
+        self.content_in_former_archive(connection, managed, snapshot_id)
+            .await
+    }
+
     /// The content of a snapshot: staged in the registry until the archive has it.
     ///
     /// # Errors
@@ -391,8 +407,8 @@ impl Engine {
             );
         }
         if staged.rows.is_empty() {
-            let archived = self.archive().snapshot(managed.id(), &row.snapshot_id);
-            let archived = tokio::time::timeout(CONTENT_PATIENCE, archived)
+            let archived = self.archived_content(connection, managed, &row.snapshot_id);
+            let parts = tokio::time::timeout(CONTENT_PATIENCE, archived)
                 .await
                 .map_err(|_| ArchiveError {
                     kind: ArchiveErrorKind::Unavailable,
@@ -402,7 +418,7 @@ impl Engine {
                 .ok_or_else(|| {
                     damaged("neither registry nor archive has its content".to_owned())
                 })?;
-            text = archived.parts.concat();
+            text = parts.concat();
         }
         if Checksum::of_text(&text).to_string() != row.content_hash {
             return Err(damaged(

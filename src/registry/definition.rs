@@ -1,7 +1,7 @@
 //! The definition of dbvc's own tables: the versions 100 and 100.x, compiled in.
 
 use crate::database::Statement;
-use crate::script::EngineKind;
+use crate::script::{Checksum, EngineKind};
 
 use super::statements as sql;
 
@@ -64,6 +64,14 @@ pub const OWN_VERSIONS: &[OwnVersion] = &[OwnVersion {
     transact_sql: include_str!("../../migrations/V100__version_control_schema.sql"),
     sqlite: include_str!("../../migrations/V100__version_control_schema.sqlite.sql"),
 }];
+
+/// The engine whose script of version 100 has this checksum.
+pub fn engine_of(checksum: &str) -> Option<EngineKind> {
+    let first = OWN_VERSIONS.first()?;
+    [EngineKind::SqlServer, EngineKind::Sqlite]
+        .into_iter()
+        .find(|engine| Checksum::of_text(first.script(*engine)).to_string() == checksum)
+}
 
 /// dbvc's own tables, which snapshots leave out.
 pub const OWN_TABLES: &[&str] = &[

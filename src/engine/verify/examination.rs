@@ -15,6 +15,7 @@ use super::super::recovery;
 use super::super::snapshots::is_about_content;
 use super::super::view::{Check, Drift};
 use super::applied_status::Correction;
+use super::archived::Archived;
 use super::texts::{Copies, Texts};
 use super::trail::{self, Trail};
 use super::{
@@ -164,8 +165,21 @@ impl Engine {
             }
             _ => records.state.clone(),
         };
-        let texts = Texts::read(connection.as_deref_mut(), managed, self.archive()).await?;
-        let trail = Trail::read(connection.as_deref_mut(), managed, self.archive()).await?;
+        let found = match &mut connection {
+            Some(connection) => self.archived(Some(&mut **connection), managed).await,
+            None => self.archived(None, managed).await,
+        };
+        let archived = match &found {
+            Ok(Some((archive, partition))) => Archived::At(*archive, partition),
+            Ok(None) if self.archive_of(managed).is_none() => Archived::Nowhere,
+            Ok(None) => Archived::Nothing,
+            Err(error) => {
+                tracing::warn!(database = %managed.id(), %error, "the archive was not looked at");
+                Archived::Unreadable
+            }
+        };
+        let texts = Texts::read(connection.as_deref_mut(), managed, archived).await?;
+        let trail = Trail::read(connection.as_deref_mut(), managed, archived).await?;
         Ok(Evidence {
             engine: registry.engine(),
             definition,
@@ -189,7 +203,7 @@ fn judge(evidence: &Evidence, drift: &Result<Drift, EngineError>) -> Examination
             down_scripts::check(records),
             version_order::check(records),
             registry_schema::check(evidence),
-            registry_backup::check(&evidence.texts),
+            registry_backup::check(&evidence.texts, &evidence.trail),
             trail::check_chain(&evidence.trail),
             trail::check_delivery(&evidence.trail),
             drift::check(drift),
