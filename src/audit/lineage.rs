@@ -29,6 +29,9 @@ pub enum LineageError {
     /// The registry, or the database itself, cannot be used.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The archive has another chain of this very database.
+    #[error("the archive has another history of this database from the first event on")]
+    Contradicting,
 }
 
 /// How the chain of a database begins in its registry; none when nothing has happened yet, and without a registry.
@@ -53,45 +56,58 @@ pub async fn origin(
     }))
 }
 
-/// The stream that holds the history of a registry. `origin`: how its chain begins; without one, or without its first event,
-/// the place at which the database stands tells.
+/// What an archive has of a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Lineage {
+    /// Nothing.
+    Unknown,
+    /// The stream of its chain; where the registry is gone or lacks its beginning, the stream of the place at which it stands.
+    Own(Stream),
+    /// The stream of the place at which it stands, which holds another chain: the database was replaced by another one, or its
+    /// trail was rewritten from the first event on.
+    Contradicting(Stream),
+}
+
+/// What an archive has of a database. `origin`: how the chain in its registry begins; none without a registry.
 ///
 /// # Errors
 ///
 /// When archive or registry cannot be read.
-pub async fn stream_of(
+pub async fn of(
     connection: Option<&mut dyn Connection>,
     origin: Option<&Origin>,
     id: &DatabaseId,
     database: &dyn Database,
     archive: &dyn Archive,
-) -> Result<Option<Stream>, LineageError> {
-    let streams = archive.streams(id).await?;
+) -> Result<Lineage, LineageError> {
+    let mut streams = archive.streams(id).await?;
     if streams.is_empty() {
-        return Ok(None);
+        return Ok(Lineage::Unknown);
     }
     if let Some(origin) = origin {
         if let Some(found) = streams.iter().find(|stream| stream.chain == origin.chain) {
-            return Ok(Some(found.clone()));
+            return Ok(Lineage::Own(found.clone()));
         }
         let unrecorded = streams.iter().find(|stream| stream.place.is_none());
         if let (Some(unrecorded), Some(connection)) = (unrecorded, connection) {
             let known = events::by_id(id, unrecorded.chain.as_str());
             if !ask(connection, known).await?.rows.is_empty() {
-                return Ok(Some(unrecorded.clone()));
+                return Ok(Lineage::Own(unrecorded.clone()));
             }
-        }
-        if origin.is_whole {
-            return Ok(None);
         }
     }
     let place = database.place().await?;
     // The ids of events, and so those of chains, grow with time: the newest one counts.
-    let mut streams = streams;
     streams.sort_by(|a, b| a.chain.as_str().cmp(b.chain.as_str()));
-    Ok(streams
+    let here = streams
         .into_iter()
-        .rfind(|stream| archive.is_stream_of(stream, &place)))
+        .rfind(|stream| archive.is_stream_of(stream, &place));
+    let has_another_beginning = origin.is_some_and(|origin| origin.is_whole);
+    Ok(match here {
+        None => Lineage::Unknown,
+        Some(stream) if has_another_beginning => Lineage::Contradicting(stream),
+        Some(stream) => Lineage::Own(stream),
+    })
 }
 
 /// The stream to which the history of a registry is delivered, and whether the archive has only just met it.
@@ -109,7 +125,8 @@ pub struct Attachment {
 ///
 /// # Errors
 ///
-/// When archive, registry or database cannot be used.
+/// [`LineageError::Contradicting`] when the archive has another chain of this very database. When archive, registry or database
+/// cannot be used.
 pub async fn attach(
     connection: &mut dyn Connection,
     origin: Option<&Origin>,
@@ -120,7 +137,12 @@ pub async fn attach(
     let Some(origin) = origin else {
         return Ok(None);
     };
-    let found = stream_of(Some(&mut *connection), Some(origin), id, database, archive).await?;
+    let lineage = of(Some(&mut *connection), Some(origin), id, database, archive).await?;
+    let found = match lineage {
+        Lineage::Unknown => None,
+        Lineage::Own(stream) => Some(stream),
+        Lineage::Contradicting(_) => return Err(LineageError::Contradicting),
+    };
     let partition = match (&found, origin.is_whole) {
         (_, true) => {
             let place = database.place().await?;

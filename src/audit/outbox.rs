@@ -79,6 +79,7 @@ impl From<LineageError> for DeliveryError {
         match error {
             LineageError::Archive(error) => Self::Archive(error),
             LineageError::Database(error) => Self::Registry(error),
+            LineageError::Contradicting => Self::Parted { after: 0 },
         }
     }
 }

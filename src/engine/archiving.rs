@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::audit::embedded::EmbeddedArchive;
-use crate::audit::lineage::{self, Attachment, LineageError, Origin};
+use crate::audit::lineage::{self, Attachment, Lineage, LineageError, Origin};
 use crate::audit::{Archive, ChainId, Change, EventType, Partition, Stream};
 use crate::database::{Connection, SHORT_WAIT, ask};
 use crate::registry::{events, migrations, snapshots};
@@ -56,6 +56,10 @@ impl Managed {
         match error {
             LineageError::Archive(error) => error.into(),
             LineageError::Database(error) => self.problem(error),
+            LineageError::Contradicting => EngineError::HistoryParted {
+                database: self.id().clone(),
+                after: 0,
+            },
         }
     }
 }
@@ -98,16 +102,19 @@ impl Engine {
         let Some(archive) = self.archive_of(managed) else {
             return Ok(None);
         };
-        let partition = self.partition_in(archive, connection, managed).await?;
-        Ok(partition.map(|partition| (archive, partition)))
+        Ok(match self.lineage_in(archive, connection, managed).await? {
+            Lineage::Own(stream) => Some((archive, stream.partition)),
+            Lineage::Unknown | Lineage::Contradicting(_) => None,
+        })
     }
 
-    async fn partition_in(
+    /// What an archive has of a database. `connection`: to its registry, where there is one.
+    pub(super) async fn lineage_in(
         &self,
         archive: &dyn Archive,
         connection: Option<&mut dyn Connection>,
         managed: &Managed,
-    ) -> Result<Option<Partition>, EngineError> {
+    ) -> Result<Lineage, EngineError> {
         let mut connection = connection;
         let origin = match &mut connection {
             Some(connection) => lineage::origin(*connection, managed.id())
@@ -116,11 +123,16 @@ impl Engine {
             None => None,
         };
         if let Some(origin) = &origin
-            && let Some(known) = self.inner.streams.known(managed.id(), origin)
+            && let Some(partition) = self.inner.streams.known(managed.id(), origin)
         {
-            return Ok(Some(known));
+            return Ok(Lineage::Own(Stream {
+                chain: origin.chain.clone(),
+                partition,
+                place: None,
+                engine: None,
+            }));
         }
-        let found = lineage::stream_of(
+        lineage::of(
             connection,
             origin.as_ref(),
             managed.id(),
@@ -128,8 +140,7 @@ impl Engine {
             archive,
         )
         .await
-        .map_err(|error| managed.lineage_problem(error))?;
-        Ok(found.map(|stream| stream.partition))
+        .map_err(|error| managed.lineage_problem(error))
     }
 
     /// The stream of a database whose registry is not there, by the place at which the database stands.
@@ -140,11 +151,10 @@ impl Engine {
         let Some(archive) = self.archive_of(managed) else {
             return Ok(None);
         };
-        let found =
-            lineage::stream_of(None, None, managed.id(), managed.database.as_ref(), archive)
-                .await
-                .map_err(|error| managed.lineage_problem(error))?;
-        Ok(found.map(|stream| (archive, stream)))
+        Ok(match self.lineage_in(archive, None, managed).await? {
+            Lineage::Own(stream) => Some((archive, stream)),
+            Lineage::Unknown | Lineage::Contradicting(_) => None,
+        })
     }
 
     /// The partition into which a database is delivered; none when nothing has happened there yet. An archive that has nothing
@@ -269,7 +279,7 @@ impl Engine {
         let Some(origin) = origin else {
             return Ok(None);
         };
-        let found = lineage::stream_of(
+        let found = lineage::of(
             Some(connection),
             Some(origin),
             managed.id(),
@@ -278,7 +288,10 @@ impl Engine {
         )
         .await
         .map_err(|error| managed.lineage_problem(error))?;
-        Ok(found.map(|stream| stream.partition))
+        Ok(match found {
+            Lineage::Own(stream) => Some(stream.partition),
+            Lineage::Unknown | Lineage::Contradicting(_) => None,
+        })
     }
 
     /// Takes back into a registry on a server what an earlier dbvc delivered to the archive of this machine: the content of

@@ -1,5 +1,6 @@
 //! Reading what the checks judge, and putting their words together.
 
+use crate::audit::lineage::Lineage;
 use crate::database::{Access, Connection, DatabaseError, ask};
 use crate::registry::executions::{self, Execution};
 use crate::registry::migrations;
@@ -165,15 +166,25 @@ impl Engine {
             }
             _ => records.state.clone(),
         };
-        let found = match &mut connection {
-            Some(connection) => self.archived(Some(&mut **connection), managed).await,
-            None => self.archived(None, managed).await,
+        let archive = self.archive_of(managed);
+        let lineage = match archive {
+            None => Ok(Lineage::Unknown),
+            Some(archive) => {
+                let registry = match &mut connection {
+                    Some(connection) => Some(&mut **connection as &mut dyn Connection),
+                    None => None,
+                };
+                self.lineage_in(archive, registry, managed).await
+            }
         };
-        let archived = match &found {
-            Ok(Some((archive, partition))) => Archived::At(*archive, partition),
-            Ok(None) if self.archive_of(managed).is_none() => Archived::Nowhere,
-            Ok(None) => Archived::Nothing,
-            Err(error) => {
+        let archived = match (archive, &lineage) {
+            (None, _) => Archived::Nowhere,
+            // A contradiction shows when the two are compared.
+            (Some(archive), Ok(Lineage::Own(stream) | Lineage::Contradicting(stream))) => {
+                Archived::At(archive, &stream.partition)
+            }
+            (Some(_), Ok(Lineage::Unknown)) => Archived::Nothing,
+            (Some(_), Err(error)) => {
                 tracing::warn!(database = %managed.id(), %error, "the archive was not looked at");
                 Archived::Unreadable
             }

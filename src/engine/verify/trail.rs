@@ -74,7 +74,11 @@ pub(super) struct Parting {
 impl Parting {
     fn in_words(self, whereabouts: Whereabouts) -> String {
         let Self { after, differs } = self;
-        let what = if differs {
+        let what = if after == 0 {
+            "registry and archive tell different histories from the first event on: the database was replaced by another one, or \
+             its trail was rewritten. Nothing is delivered there"
+                .to_owned()
+        } else if differs {
             format!(
                 "registry and archive tell different histories after event {after}: one of two databases was restored from a \
                  copy of the other. Nothing more is delivered there"
