@@ -69,6 +69,14 @@ impl Partition {
         }
     }
 
+    /// The partition that records the streams of all databases with this id.
+    pub(super) fn of_records(database: &DatabaseId) -> Self {
+        Self {
+            database: database.clone(),
+            key: format!("@{database}"),
+        }
+    }
+
     /// The database whose history it holds.
     pub fn database(&self) -> &DatabaseId {
         &self.database

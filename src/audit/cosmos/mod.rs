@@ -75,11 +75,11 @@ impl Archive for CosmosArchive {
 
     async fn streams(&self, database: &DatabaseId) -> Result<Vec<Stream>, ArchiveError> {
         const PHASE: &str = "reading whose histories it holds";
-        let main = Partition::main(database);
+        let partition = Partition::of_records(database);
         let records = match self.containers.to_read(&MIGRATIONS, PHASE).await? {
             None => Vec::new(),
             Some(container) => {
-                let found = streams::all(&container, &main).await;
+                let found = streams::all(&container, &partition).await;
                 self.read(&MIGRATIONS, PHASE, found).await?
             }
         };
@@ -89,8 +89,9 @@ impl Archive for CosmosArchive {
     async fn record_stream(&self, stream: &Stream, place: &Place) -> Result<bool, ArchiveError> {
         const PHASE: &str = "recording whose history it holds";
         let container = self.containers.to_write(&MIGRATIONS, PHASE).await?;
-        let main = Partition::main(stream.partition.database());
-        let put = streams::put(&container, &main, StreamRecord::of(stream, place)).await;
+        let partition = Partition::of_records(stream.partition.database());
+        let record = StreamRecord::of(stream, place);
+        let put = streams::put(&container, &partition, record).await;
         self.wrote(&MIGRATIONS, PHASE, put).await
     }
 

@@ -1,4 +1,4 @@
-//! Whose histories the archive holds: a document for each stream, in the partition named like the database.
+//! Whose histories the archive holds: a document for each stream, in a partition beside that of the database.
 
 use azure_data_cosmos::ContainerClient;
 use futures_util::TryStreamExt as _;
@@ -24,13 +24,13 @@ struct StreamDocument {
 /// The streams that are recorded. A document that is no record any more is left out.
 pub(super) async fn all(
     container: &ContainerClient,
-    main: &Partition,
+    partition: &Partition,
 ) -> Result<Vec<StreamRecord>, CosmosFault> {
     let asked = asked(
         "SELECT * FROM c WHERE c.databaseId = @database AND c.kind = 'stream'",
-        &[("@database", json!(main.key()))],
+        &[("@database", json!(partition.key()))],
     )?;
-    let found: Vec<Document> = query(container, main, asked, 0)
+    let found: Vec<Document> = query(container, partition, asked, 0)
         .await?
         .try_collect()
         .await?;
@@ -47,7 +47,7 @@ fn record_of(document: Document) -> Option<StreamRecord> {
 /// the record of this id, or another instance changed it at the same moment.
 pub(super) async fn put(
     container: &ContainerClient,
-    main: &Partition,
+    partition: &Partition,
     record: StreamRecord,
 ) -> Result<bool, CosmosFault> {
     let chain = record.chain.clone();
@@ -58,12 +58,12 @@ pub(super) async fn put(
             kind: Kind::Stream,
             record,
         }),
-        main,
+        partition,
     );
-    let written = match documents::read(container, main.key(), &id).await? {
-        None => documents::create(container, main, &id, &document).await,
+    let written = match documents::read(container, partition.key(), &id).await? {
+        None => documents::create(container, partition, &id, &document).await,
         Some(read) if text(&read, "chain") == Some(chain.as_str()) => {
-            documents::replace(container, main, &id, &document, &read).await
+            documents::replace(container, partition, &id, &document, &read).await
         }
         Some(_) => return Ok(false),
     };
