@@ -7,6 +7,7 @@ use crate::audit::embedded::EmbeddedArchive;
 use crate::audit::lineage::{self, Attachment, Lineage, LineageError, Origin};
 use crate::audit::{Archive, ChainId, Change, EventType, Partition, Stream};
 use crate::database::{Connection, SHORT_WAIT, ask};
+use crate::registry::snapshots::SnapshotRow;
 use crate::registry::{events, migrations, snapshots};
 use crate::script::{DatabaseId, EngineKind};
 
@@ -223,6 +224,7 @@ impl Engine {
         change.loose = vec![
             events::deliver_again(managed.id()),
             migrations::archive_again(managed.id()),
+            snapshots::mark_elsewhere(managed.id()),
         ];
         let data = serde_json::json!({
             "mended": [format!(
@@ -267,6 +269,21 @@ impl Engine {
         };
         let found = archive.snapshot(&partition, snapshot_id).await?;
         Ok(found.map(|snapshot| snapshot.parts))
+    }
+
+    /// Whether another archive than that of the settings took the content of a snapshot.
+    pub(super) async fn is_content_elsewhere(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        snapshot: &SnapshotRow,
+    ) -> Result<bool, EngineError> {
+        if snapshot.archived_at.is_none() || self.archive_of(managed).is_none() {
+            return Ok(snapshot.archived_at.is_some());
+        }
+        let marked = ask(connection, snapshots::is_elsewhere(&snapshot.snapshot_id)).await;
+        let marked = marked.map_err(|error| managed.problem(error))?;
+        Ok(!marked.rows.is_empty())
     }
 
     async fn former_partition(

@@ -110,6 +110,12 @@ pub enum EngineError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Another archive than the one of the settings has the content of a snapshot.
+    #[error(
+        "the content of snapshot {0} is in another archive, where an earlier dbvc or other settings put it; capture a new \
+         baseline, or let a dbvc that has that archive change something here, which takes the content back"
+    )]
+    SnapshotElsewhere(String),
     /// A script was changed after it was applied.
     #[error("{}", checksum_text(.0))]
     ChecksumMismatch(Vec<MigrationId>),
@@ -331,7 +337,7 @@ impl EngineError {
             Self::NotTransactional(_) => "not-transactional",
             Self::NeedsKey(_) => "needs-key",
             Self::Drifted { .. } => "drifted",
-            Self::DriftNotJudged(_) => "drift-not-judged",
+            Self::DriftNotJudged(_) | Self::SnapshotElsewhere(_) => "drift-not-judged",
             Self::Locked { .. } => "locked",
             Self::ConfirmationRequired(_) => "confirmation-required",
             Self::Unavailable { .. }

@@ -414,11 +414,18 @@ impl Engine {
                     kind: ArchiveErrorKind::Unavailable,
                     phase: "reading a snapshot",
                     message: "it does not answer in time".to_owned(),
-                })??
-                .ok_or_else(|| {
-                    damaged("neither registry nor archive has its content".to_owned())
-                })?;
-            text = parts.concat();
+                })??;
+            text = match parts {
+                Some(parts) => parts.concat(),
+                None if self.is_content_elsewhere(connection, managed, row).await? => {
+                    return Err(EngineError::SnapshotElsewhere(row.snapshot_id.clone()));
+                }
+                None => {
+                    return Err(damaged(
+                        "neither registry nor archive has its content".to_owned(),
+                    ));
+                }
+            };
         }
         if Checksum::of_text(&text).to_string() != row.content_hash {
             return Err(damaged(
@@ -434,7 +441,9 @@ impl Engine {
 pub(super) fn is_about_content(error: &EngineError) -> bool {
     matches!(
         error,
-        EngineError::SnapshotDamaged { .. } | EngineError::Archive(ArchiveError { .. })
+        EngineError::SnapshotDamaged { .. }
+            | EngineError::SnapshotElsewhere(_)
+            | EngineError::Archive(ArchiveError { .. })
     )
 }
 

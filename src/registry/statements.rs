@@ -155,6 +155,12 @@ statements! {
     SNAPSHOTS_WITHOUT_CONTENT = "SELECT snapshot_id FROM schema_snapshots WHERE database_id = @P1 AND archived_at IS NOT NULL \
         AND (expires_at IS NULL OR expires_at > {now}) AND NOT EXISTS (SELECT 1 FROM schema_snapshot_parts \
         WHERE schema_snapshot_parts.snapshot_id = schema_snapshots.snapshot_id)";
+    // Another archive than the one that is asked now has their content.
+    SNAPSHOTS_ELSEWHERE = "UPDATE schema_snapshots SET refusal = @P2 WHERE database_id = @P1 AND archived_at IS NOT NULL \
+        AND NOT EXISTS (SELECT 1 FROM schema_snapshot_parts \
+        WHERE schema_snapshot_parts.snapshot_id = schema_snapshots.snapshot_id)";
+    SNAPSHOT_IS_ELSEWHERE = "SELECT snapshot_id FROM schema_snapshots WHERE snapshot_id = @P1 AND archived_at IS NOT NULL \
+        AND refusal = @P2";
     SNAPSHOT_STAGE_AGAIN = "UPDATE schema_snapshots SET archived_at = NULL, refused_at = NULL, refusal = NULL \
         WHERE snapshot_id = @P1 AND archived_at IS NOT NULL";
     SNAPSHOT_REFUSED = "UPDATE schema_snapshots SET refused_at = @P2, refusal = @P3 WHERE snapshot_id = @P1";
