@@ -22,6 +22,8 @@ mod crashes;
 mod leftovers;
 #[path = "conformance/lost_connection.rs"]
 mod lost_connection;
+#[path = "conformance/readme.rs"]
+mod readme;
 #[path = "conformance/registering.rs"]
 mod registering;
 #[path = "conformance/rolling_back.rs"]
@@ -49,6 +51,7 @@ fn main() {
         crashes::tests(),
         leftovers::tests(),
         lost_connection::tests(),
+        readme::tests(),
         registering::tests(),
         rolling_back::tests(),
         running::tests(),
