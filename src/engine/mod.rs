@@ -13,6 +13,7 @@ mod drift_timer;
 mod drive;
 mod dry_run;
 mod error;
+mod first_run;
 mod health;
 mod heartbeat;
 mod history;
@@ -38,7 +39,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use error::{EngineError, FieldError, LockHolder, ProblemNote};
+pub use error::{Door, EngineError, FieldError, LockHolder, ProblemNote};
+pub use first_run::NotEmpty;
 pub use request::*;
 pub use run::Wait;
 pub use view::*;

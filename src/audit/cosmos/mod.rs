@@ -20,6 +20,8 @@ use super::archive::{
 use super::chain::Link;
 use super::event::Event;
 
+pub use containers::is_archive_container;
+
 use containers::{Containers, EVENTS, MIGRATIONS, SNAPSHOTS};
 use faults::while_reading;
 
