@@ -351,7 +351,10 @@ impl Engine {
 
     /// Refuses to begin a chain that was begun before: the registry was lost, and writing on would make two trails of one
     /// database. When the archive does not answer in time nobody can tell, and nothing is held up.
-    pub(super) async fn refuse_second_beginning(&self, managed: &Managed) -> Result<(), EngineError> {
+    pub(super) async fn refuse_second_beginning(
+        &self,
+        managed: &Managed,
+    ) -> Result<(), EngineError> {
         let first = self.archive().chain(managed.id(), 0, 1);
         match tokio::time::timeout(BEGINNING_PATIENCE, first).await {
             Ok(Ok(links)) if links.is_empty() => Ok(()),

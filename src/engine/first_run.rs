@@ -191,9 +191,9 @@ impl Engine {
             return Ok(());
         }
         let mut schema = live_schema(connection, managed).await?;
-        schema.containers.retain(|container| {
-            !is_archive_container(&container.name, &container.partition_key)
-        });
+        schema
+            .containers
+            .retain(|container| !is_archive_container(&container.name, &container.partition_key));
         let counts = schema.object_counts();
         if counts.is_empty() {
             return Ok(());

@@ -75,7 +75,11 @@ const FINGERPRINTS: &[Fingerprint] = &[
         &["changelog"],
         &["type", "version", "installed_by", "installed_on", "success"],
     ),
-    fingerprint("FluentMigrator", &["versioninfo"], &["version", "appliedon"]),
+    fingerprint(
+        "FluentMigrator",
+        &["versioninfo"],
+        &["version", "appliedon"],
+    ),
     fingerprint(
         "Entity Framework Core",
         &["__efmigrationshistory"],
@@ -242,7 +246,11 @@ mod tests {
                 "version_rank installed_rank version description type script checksum installed_by installed_on execution_time success",
             ),
             ("DbUp", "dbo.SchemaVersions", "Id ScriptName Applied"),
-            ("DbUp", "SchemaVersions", "SchemaVersionID ScriptName Applied"),
+            (
+                "DbUp",
+                "SchemaVersions",
+                "SchemaVersionID ScriptName Applied",
+            ),
             (
                 "grate",
                 "grate.ScriptsRun",
@@ -317,7 +325,11 @@ mod tests {
             ("Diesel", "__diesel_schema_migrations", "version run_on"),
             ("golang-migrate", "dbo.schema_migrations", "version dirty"),
             ("Rails or dbmate", "schema_migrations", "version"),
-            ("goose", "goose_db_version", "id version_id is_applied tstamp"),
+            (
+                "goose",
+                "goose_db_version",
+                "id version_id is_applied tstamp",
+            ),
             ("Alembic", "dbo.alembic_version", "version_num"),
             ("Django", "django_migrations", "id app name applied"),
             (
@@ -357,7 +369,10 @@ mod tests {
             ("migrations", "id species from_country to_country"),
             ("flyway_schema_history", "id"),
             ("dbo.orders", "id customer total"),
-            ("dbo.not_flyway_schema_history", "installed_rank installed_on success"),
+            (
+                "dbo.not_flyway_schema_history",
+                "installed_rank installed_on success",
+            ),
         ] {
             expect(name, columns, None);
         }
