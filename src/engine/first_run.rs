@@ -277,3 +277,121 @@ impl Engine {
         Ok((Some(connection), state))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::testing::Shop;
+    use crate::engine::{DryRun, OutOfOrder, Target, Wait};
+    use crate::registry::definition::OWN_TABLES;
+
+    fn request(dry_run: DryRun) -> RunRequest {
+        RunRequest {
+            database_id: Target::One(Shop::id()),
+            environment: "dev".to_owned(),
+            target: None,
+            out_of_order: OutOfOrder::Error,
+            baseline: None,
+            allow_not_empty: false,
+            dry_run,
+            migrations: Vec::new(),
+        }
+    }
+
+    fn found() -> NotEmpty {
+        NotEmpty {
+            database: Shop::id(),
+            counts: ObjectCounts {
+                tables: 12,
+                views: 1,
+                indexes: 7,
+                sequences: Some(2),
+                ..ObjectCounts::default()
+            },
+            other_tools: Vec::new(),
+            managed_as: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_facts_name_what_is_there_by_kind_and_the_other_tool() {
+        let mut found = found();
+        assert_eq!(
+            found.to_string(),
+            format!(
+                "dbvc has applied nothing to {} yet, and the database is not empty: it holds 12 tables, 1 view and 2 sequences",
+                Shop::id()
+            )
+        );
+        found.other_tools = vec![OtherTool {
+            tool: "Flyway".to_owned(),
+            table: "dbo.flyway_schema_history".to_owned(),
+        }];
+        assert!(
+            found
+                .to_string()
+                .ends_with(", among them dbo.flyway_schema_history (history of Flyway)"),
+            "{found}"
+        );
+    }
+
+    #[test]
+    fn each_door_says_what_to_do_in_its_own_words() {
+        use crate::engine::Door;
+        let words = |found: NotEmpty, door| EngineError::NotEmpty(Box::new(found)).detail(door);
+        let mut known = found();
+        known.managed_as = vec![DatabaseId::parse("orders").unwrap()];
+        for found in [found(), known] {
+            let http = words(found.clone(), Door::Http);
+            assert!(http.contains("allowNotEmpty: true"), "{http}");
+            assert!(!http.contains("--"), "{http}");
+            let shell = words(found, Door::CommandLine);
+            assert!(shell.contains("--allow-not-empty"), "{shell}");
+            assert!(!shell.contains("allowNotEmpty"), "{shell}");
+        }
+    }
+
+    /// Between reading the state and reading the schema another run may come and go.
+    #[tokio::test]
+    async fn what_another_run_created_meanwhile_is_not_taken_for_somebody_elses() {
+        let shop = Shop::at_work().await;
+        let managed = shop.engine.managed(&Shop::id()).await.unwrap();
+        let (mut connection, state) = shop.engine.open_to_read(&managed).await.unwrap().unwrap();
+        assert!(state.unwrap().is_known);
+        let before = DatabaseState::empty();
+        let checked = shop
+            .engine
+            .refuse_not_empty(connection.as_mut(), &managed, &before, &request(DryRun::No))
+            .await;
+        assert!(checked.is_ok(), "{checked:?}");
+    }
+
+    #[tokio::test]
+    async fn a_database_whose_registry_was_lost_is_told_so() {
+        let shop = Shop::at_work().await;
+        shop.engine.settle().await;
+        let drops: Vec<String> = OWN_TABLES
+            .iter()
+            .map(|table| format!("DROP TABLE {table};"))
+            .collect();
+        shop.by_hand(&format!("PRAGMA foreign_keys = OFF; {}", drops.concat()));
+        for dry_run in [DryRun::No, DryRun::Preview, DryRun::Execute] {
+            let refused = shop
+                .engine
+                .run(&Shop::caller(), request(dry_run), Wait::ToTheEnd)
+                .await
+                .unwrap_err();
+            assert_eq!(refused.code(), "registry-lost", "{dry_run:?}");
+        }
+    }
+
+    /// As a dbvc before this check wrote it.
+    #[test]
+    fn an_older_row_of_a_run_can_be_adopted() {
+        let mut row = serde_json::to_value(request(DryRun::No)).unwrap();
+        assert_eq!(row["allowNotEmpty"], false);
+        row.as_object_mut().unwrap().remove("allowNotEmpty");
+        let read: RunRequest = serde_json::from_value(row).unwrap();
+        assert!(!read.allow_not_empty);
+    }
+}

@@ -163,6 +163,16 @@ impl Migrate {
                 .await
                 .map_err(MigrateError::Inventory)?,
         };
+        if self.baseline.is_some() && only.is_none() && databases.len() > 1 {
+            // It would mark migrations as applied where nobody has looked.
+            return Err(MigrateError::Argument {
+                argument: "baseline",
+                message: format!(
+                    "needs --database ID, because the environment has {} databases",
+                    databases.len()
+                ),
+            });
+        }
         let mut well = true;
         for database in databases {
             match self.one(&database).await {
