@@ -18,6 +18,8 @@ mod choosing;
 mod concurrency;
 #[path = "conformance/crashes.rs"]
 mod crashes;
+#[path = "conformance/first_run.rs"]
+mod first_run;
 #[path = "conformance/leftovers.rs"]
 mod leftovers;
 #[path = "conformance/lost_connection.rs"]
@@ -49,6 +51,7 @@ fn main() {
         choosing::tests(),
         concurrency::tests(),
         crashes::tests(),
+        first_run::tests(),
         leftovers::tests(),
         lost_connection::tests(),
         readme::tests(),
