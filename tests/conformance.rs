@@ -20,6 +20,8 @@ mod crashes;
 mod leftovers;
 #[path = "conformance/lost_connection.rs"]
 mod lost_connection;
+#[path = "conformance/names.rs"]
+mod names;
 #[path = "conformance/registering.rs"]
 mod registering;
 #[path = "conformance/rolling_back.rs"]
@@ -46,6 +48,7 @@ fn main() {
         crashes::tests(),
         leftovers::tests(),
         lost_connection::tests(),
+        names::tests(),
         registering::tests(),
         rolling_back::tests(),
         running::tests(),

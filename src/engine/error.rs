@@ -190,7 +190,7 @@ pub enum EngineError {
     },
     /// dbvc's own tables are in another schema than `DBVC_SCHEMA` says.
     #[error(
-        "dbvc's own tables in {database} are in the schema {found}, but DBVC_SCHEMA is {configured}; set DBVC_SCHEMA to {found} and restart dbvc"
+        "dbvc's own tables in {database} are in the schema {found}, but DBVC_SCHEMA is {configured}; set DBVC_SCHEMA to {found}"
     )]
     RegistryInSchema {
         /// The database.
@@ -311,7 +311,7 @@ fn remedy(schema: Option<&RegistrySchema>) -> String {
             } else {
                 "dbvc"
             };
-            format!("set DBVC_SCHEMA to another schema, for example {other}, and restart dbvc")
+            format!("set DBVC_SCHEMA to another schema, for example {other}")
         }
     }
 }

@@ -119,6 +119,28 @@ mod tests {
     }
 
     #[test]
+    fn the_script_of_another_schema_names_that_one_only() {
+        let schema = RegistrySchema::parse("dbvc").unwrap();
+        for own in OWN_VERSIONS {
+            let dbo = RegistrySchema::default();
+            assert_eq!(own.script_in(EngineKind::SqlServer, &dbo), own.transact_sql);
+            assert_eq!(own.script_in(EngineKind::Sqlite, &schema), own.sqlite);
+            let script = own.script_in(EngineKind::SqlServer, &schema);
+            assert!(!script.contains("dbo."), "{script}");
+            assert_eq!(
+                script.matches("[dbvc].").count(),
+                own.transact_sql.matches("dbo.").count()
+            );
+            let (first, rest) = script.split_once("\nGO\n").unwrap();
+            assert_eq!(
+                first,
+                "IF SCHEMA_ID(N'dbvc') IS NULL EXEC(N'CREATE SCHEMA [dbvc]');"
+            );
+            assert_eq!(rest.replace("[dbvc].", "dbo."), own.transact_sql);
+        }
+    }
+
+    #[test]
     fn the_list_of_own_tables_is_complete() {
         let mut tables: Vec<String> = OWN_VERSIONS
             .iter()

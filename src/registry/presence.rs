@@ -271,3 +271,262 @@ fn explain(error: DatabaseError, rows: &[Row]) -> DatabaseError {
         (_, error) => error,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::database::{Dialect, RegistrySchema, Value};
+
+    /// The rows of an object of a SQL Server: one for each column.
+    fn object(schema: &str, own: bool, name: &str, kind: &str, columns: &[&str]) -> Vec<Row> {
+        let header: Arc<[String]> = [
+            "schema_name",
+            "in_own_schema",
+            "object_name",
+            "object_type",
+            "column_name",
+        ]
+        .map(str::to_owned)
+        .into();
+        let row = |column: Value| {
+            let values = vec![
+                schema.into(),
+                i64::from(own).into(),
+                name.into(),
+                kind.into(),
+                column,
+            ];
+            Row::new(Arc::clone(&header), values)
+        };
+        if columns.is_empty() {
+            return vec![row(Value::Null)];
+        }
+        columns.iter().map(|column| row((*column).into())).collect()
+    }
+
+    /// A registry in a schema, without what `leave_out` names: a table, or a column of one.
+    fn registry(schema: &str, own: bool, leave_out: &[&str]) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (table, columns) in own_tables() {
+            if leave_out.contains(&table.as_str()) {
+                continue;
+            }
+            let columns: Vec<&str> = columns
+                .iter()
+                .map(String::as_str)
+                .filter(|column| !leave_out.contains(&format!("{table}.{column}").as_str()))
+                .collect();
+            rows.extend(object(schema, own, &table, "U", &columns));
+        }
+        rows
+    }
+
+    fn taken(name: &str, kind: &'static str) -> TakenName {
+        TakenName {
+            name: name.to_owned(),
+            kind,
+        }
+    }
+
+    #[test]
+    fn nothing_is_no_registry_and_everything_is_one() {
+        assert_eq!(judge(&[]).unwrap(), Presence::Absent);
+        assert_eq!(
+            judge(&registry("dbo", true, &[])).unwrap(),
+            Presence::Present
+        );
+    }
+
+    #[test]
+    fn each_name_of_a_table_of_the_application_is_told_with_its_schema() {
+        for table in OWN_TABLES {
+            let rows = object("dbo", true, table, "U", &["id", "database_id"]);
+            assert_eq!(
+                judge(&rows).unwrap(),
+                Presence::NamesTaken(vec![taken(&format!("dbo.{table}"), "table")])
+            );
+        }
+    }
+
+    #[test]
+    fn whatever_shares_the_names_of_tables_is_told_as_what_it_is() {
+        let mut rows = object("dbo", true, "Migration_Runs", "V", &["run_id"]);
+        rows.extend(object("dbo", true, "audit_events", "SN", &[]));
+        rows.extend(object("dbo", true, "trail_heads", "P", &[]));
+        rows.extend(object("dbo", true, "db_inventory", "PK", &[]));
+        assert_eq!(
+            judge(&rows).unwrap(),
+            Presence::NamesTaken(vec![
+                taken("dbo.Migration_Runs", "view"),
+                taken("dbo.audit_events", "synonym"),
+                taken("dbo.db_inventory", "constraint"),
+                taken("dbo.trail_heads", "procedure"),
+            ])
+        );
+    }
+
+    #[test]
+    fn a_view_with_all_columns_is_no_table_of_the_registry() {
+        let columns = own_tables().remove("trail_heads").unwrap();
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let rows = object("dbo", true, "trail_heads", "V", &columns);
+        assert!(matches!(judge(&rows).unwrap(), Presence::NamesTaken(_)));
+    }
+
+    #[test]
+    fn tables_of_the_same_names_in_other_schemas_are_nobodys_business() {
+        let mut rows = object("app", false, "audit_events", "U", &["id"]);
+        assert_eq!(judge(&rows).unwrap(), Presence::Absent);
+        rows.extend(registry("dbvc", true, &[]));
+        assert_eq!(judge(&rows).unwrap(), Presence::Present);
+    }
+
+    #[test]
+    fn a_registry_in_another_schema_is_found_whatever_is_in_this_one() {
+        let mut rows = registry("dbvc", false, &["migration_runs"]);
+        let elsewhere = Presence::InSchema("dbvc".to_owned());
+        assert_eq!(judge(&rows).unwrap(), elsewhere);
+        rows.extend(object("dbo", true, "audit_events", "U", &["id"]));
+        assert_eq!(judge(&rows).unwrap(), elsewhere);
+    }
+
+    #[test]
+    fn copies_of_some_tables_are_no_registry() {
+        let columns = own_tables().remove("audit_events").unwrap();
+        let columns: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let rows = object("backup", false, "audit_events", "U", &columns);
+        assert_eq!(judge(&rows).unwrap(), Presence::Absent);
+    }
+
+    #[test]
+    fn a_registry_that_lacks_something_is_damaged_and_nobody_elses() {
+        let lacking = ["trail_heads", "schema_snapshots.covers"];
+        let Presence::Damaged(damage) = judge(&registry("dbo", true, &lacking)).unwrap() else {
+            panic!("there is a registry, and something is missing");
+        };
+        assert!(damage.lacks_table("trail_heads"));
+        assert!(!damage.lacks_table("schema_snapshots"));
+        assert_eq!(
+            damage.sentences(),
+            [
+                "table trail_heads is missing",
+                "column covers of schema_snapshots is missing"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_registry_of_a_newer_dbvc_may_have_more() {
+        let mut rows = registry("dbo", true, &[]);
+        rows.extend(object("dbo", true, "audit_events", "U", &["a_new_column"]));
+        assert_eq!(judge(&rows).unwrap(), Presence::Present);
+    }
+
+    fn refused() -> DatabaseError {
+        DatabaseError::Refused {
+            phase: "reading",
+            number: Some(207),
+            message: "Invalid column name".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_catalog_explains_an_error() {
+        let explained = |error, rows: &[Row]| explain(error, rows);
+        let foreign = object("dbo", true, "audit_events", "U", &["id"]);
+        assert!(matches!(
+            explained(refused(), &foreign),
+            DatabaseError::NamesTaken(_)
+        ));
+        assert!(matches!(
+            explained(refused(), &registry("dbvc", false, &[])),
+            DatabaseError::RegistryInSchema { .. }
+        ));
+        assert!(matches!(
+            explained(refused(), &[]),
+            DatabaseError::NoRegistry { .. }
+        ));
+        for rows in [
+            registry("dbo", true, &[]),
+            registry("dbo", true, &["trail_heads.hash"]),
+        ] {
+            assert!(matches!(
+                explained(refused(), &rows),
+                DatabaseError::Refused { .. }
+            ));
+        }
+    }
+
+    #[test]
+    fn the_catalog_of_sql_server_is_asked_in_t_sql() {
+        let schema = RegistrySchema::parse("dbvc").unwrap();
+        let text = Dialect::TransactSql(&schema).render(&SQL_SERVER_CATALOG);
+        assert!(!text.contains('{') && text.contains("N'dbvc'"), "{text}");
+        let dialect = sqlparser::dialect::MsSqlDialect {};
+        let parsed = sqlparser::parser::Parser::parse_sql(&dialect, &text);
+        assert!(parsed.is_ok(), "{}", parsed.unwrap_err());
+    }
+
+    /// What the catalog of a SQLite database with these objects says.
+    fn of_sqlite(script: &str) -> Presence {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        connection.execute_batch(script).unwrap();
+        let text = Dialect::Sqlite.render(&SQLITE_CATALOG);
+        let mut prepared = connection.prepare(&text).unwrap();
+        let header: Arc<[String]> = prepared
+            .column_names()
+            .into_iter()
+            .map(str::to_owned)
+            .collect();
+        let value = |value: rusqlite::types::Value| match value {
+            rusqlite::types::Value::Integer(number) => Value::Integer(number),
+            rusqlite::types::Value::Text(text) => Value::Text(text),
+            _ => Value::Null,
+        };
+        let rows: Vec<Row> = prepared
+            .query_map([], |row| {
+                (0..header.len())
+                    .map(|index| row.get(index).map(value))
+                    .collect::<rusqlite::Result<Vec<_>>>()
+            })
+            .unwrap()
+            .map(|values| Row::new(Arc::clone(&header), values.unwrap()))
+            .collect();
+        judge(&rows).unwrap()
+    }
+
+    #[test]
+    fn the_catalog_of_sqlite_tells_the_registry_from_other_objects() {
+        assert_eq!(
+            of_sqlite("CREATE TABLE orders (id INTEGER)"),
+            Presence::Absent
+        );
+        assert_eq!(of_sqlite(OWN_VERSIONS[0].sqlite), Presence::Present);
+        assert_eq!(
+            of_sqlite(
+                "CREATE TABLE Audit_Events (id INTEGER); CREATE TABLE orders (id INTEGER);
+                 CREATE VIEW migration_runs AS SELECT * FROM nowhere;
+                 CREATE INDEX ix_schema_snapshots_database ON orders (id)"
+            ),
+            Presence::NamesTaken(vec![
+                taken("Audit_Events", "table"),
+                taken("ix_schema_snapshots_database", "index"),
+                taken("migration_runs", "view"),
+            ])
+        );
+        let damaged = format!("{}; DROP TABLE migration_run_plans", OWN_VERSIONS[0].sqlite);
+        assert!(matches!(of_sqlite(&damaged), Presence::Damaged(_)));
+    }
+
+    #[test]
+    fn the_indexes_of_the_registry_are_read_from_its_script() {
+        let indexes = own_indexes();
+        assert!(indexes.contains(&"ux_migration_registry_version"));
+        assert_eq!(
+            indexes.len(),
+            OWN_VERSIONS[0].sqlite.matches(" INDEX ").count()
+        );
+    }
+}

@@ -298,6 +298,7 @@ statements! {
 mod tests {
     use super::*;
     use crate::database::{Dialect, RegistrySchema};
+    use crate::registry::definition::OWN_TABLES;
 
     /// The parser takes nothing but a number behind FETCH NEXT; the server takes a parameter.
     fn literal_page(text: &str) -> String {
@@ -318,6 +319,62 @@ mod tests {
             );
             let parsed = sqlparser::parser::Parser::parse_sql(&dialect, &literal_page(&text));
             assert!(parsed.is_ok(), "{name}: {} in {text}", parsed.unwrap_err());
+        }
+    }
+
+    /// A table that is not qualified is another one for a user whose default schema has one of that name, and in a
+    /// connection that has a temporary one.
+    #[test]
+    fn every_statement_names_own_tables_with_their_schema() {
+        use sqlparser::tokenizer::{Token, Tokenizer};
+        let schema = RegistrySchema::parse("dbvc").unwrap();
+        let dialect = sqlparser::dialect::MsSqlDialect {};
+        for (name, sql) in ALL {
+            let text = Dialect::TransactSql(&schema).render(sql.0);
+            let tokens: Vec<Token> = Tokenizer::new(&dialect, &text)
+                .tokenize()
+                .unwrap()
+                .into_iter()
+                .filter(|token| !matches!(token, Token::Whitespace(_)))
+                .collect();
+            let word = |index: Option<usize>| match index.and_then(|index| tokens.get(index)) {
+                Some(Token::Word(word)) => word.value.as_str(),
+                _ => "",
+            };
+            let is_period = |index: Option<usize>| {
+                index.and_then(|index| tokens.get(index)) == Some(&Token::Period)
+            };
+            let mut tables = 0;
+            for index in 0..tokens.len() {
+                if !OWN_TABLES.contains(&word(Some(index))) {
+                    continue;
+                }
+                if is_period(index.checked_sub(1)) {
+                    assert_eq!(word(index.checked_sub(2)), "dbvc", "{name}: {text}");
+                    tables += 1;
+                } else {
+                    // The qualifier of a column.
+                    assert!(is_period(Some(index + 1)), "{name}: {text}");
+                }
+            }
+            assert!(tables > 0, "{name} names no table: {text}");
+        }
+    }
+
+    #[test]
+    fn a_temporary_table_of_a_script_is_not_mistaken_for_an_own_one() {
+        let connection = rusqlite::Connection::open_in_memory().unwrap();
+        for own in crate::registry::definition::OWN_VERSIONS {
+            connection.execute_batch(own.sqlite).unwrap();
+        }
+        for table in OWN_TABLES {
+            let temporary = format!("CREATE TEMP TABLE {table} (x INTEGER)");
+            connection.execute_batch(&temporary).unwrap();
+        }
+        for (name, sql) in ALL {
+            let text = Dialect::Sqlite.render(sql.0);
+            let prepared = connection.prepare(&text);
+            assert!(prepared.is_ok(), "{name}: {}", prepared.unwrap_err());
         }
     }
 
