@@ -272,19 +272,6 @@ async fn no_script_changes_dbvcs_own_tables() {
 }
 
 #[tokio::test]
-async fn a_temporary_table_of_a_script_does_not_hide_one_of_dbvcs() {
-    let dbvc = Dbvc::start().await;
-    dbvc.register(
-        "V1__a",
-        "CREATE TEMP TABLE audit_events (x INTEGER);\n\
-         CREATE TEMP TABLE migration_execution_history (x INTEGER);",
-    )
-    .await;
-    dbvc.run().await;
-    assert_eq!(dbvc.verify().await["healthy"], true);
-}
-
-#[tokio::test]
 async fn a_trial_sees_what_only_commit_would_look_at() {
     let dbvc = Dbvc::start().await;
     dbvc.register(
