@@ -756,3 +756,84 @@ pub(super) async fn begin_making(
 pub(super) fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Shop;
+    use super::*;
+
+    fn error(number: i64, severity: Option<i64>) -> ServerError {
+        ServerError {
+            number,
+            severity,
+            state: Some(1),
+            line: None,
+            batch: None,
+            procedure: None,
+            message: "no".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn names_are_looked_at_in_the_transaction_that_makes_the_tables() {
+        let shop = Shop::new();
+        let home = shop.engine.home();
+        let mut connection = home.database.open(Access::Write).await.unwrap();
+        begin_making(connection.as_mut(), &home).await.unwrap();
+        // As if somebody made it after the registry was found missing.
+        let taken = crate::database::BatchText {
+            index: 1,
+            line: 1,
+            count: 1,
+            text: "CREATE TABLE trail_heads (id INTEGER);".to_owned(),
+        };
+        connection
+            .run_batches([taken].into(), ScriptMode::Own, Arc::new(Unobserved))
+            .await;
+        let made = shop.engine.make_tables(connection.as_mut(), &home).await;
+        let Err(EngineError::NamesTaken { taken, .. }) = made else {
+            panic!("the name is taken: {made:?}");
+        };
+        assert_eq!(taken[0].name, "trail_heads");
+        let found = look_for_registry(connection.as_mut(), &home).await;
+        assert!(found.is_err(), "nothing is made");
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_no_refusal() {
+        let shop = Shop::new();
+        let mut home = shop.engine.home();
+        let is_refused =
+            |home: &Managed, errors: Vec<ServerError>| match making_problem(home, errors) {
+                EngineError::DatabaseRefused { number, .. } => number,
+                EngineError::Unavailable { .. } => None,
+                other => panic!("{other}"),
+            };
+        // Busy, full; an error in the statement, a file that only allows reading.
+        for (number, refused) in [
+            (5, None),
+            (13, None),
+            (1, Some(1)),
+            (8, Some(8)),
+            (1032, Some(1032)),
+        ] {
+            let errors = vec![error(number, Some(16))];
+            assert_eq!(is_refused(&home, errors), refused, "{number}");
+        }
+        home.row.engine = EngineKind::SqlServer;
+        for (number, severity, refused) in [
+            (0, 16, None),
+            (1205, 13, None),
+            (1222, 16, None),
+            (9002, 17, None),
+            (262, 14, Some(262)),
+            (2714, 16, Some(2714)),
+            (3906, 16, Some(3906)),
+        ] {
+            let errors = vec![error(number, Some(severity))];
+            assert_eq!(is_refused(&home, errors), refused, "{number}");
+        }
+        let first = vec![error(2714, Some(16)), error(1750, Some(16))];
+        assert_eq!(is_refused(&home, first), Some(2714));
+    }
+}

@@ -475,11 +475,7 @@ mod tests {
         connection.execute_batch(script).unwrap();
         let text = Dialect::Sqlite.render(&SQLITE_CATALOG);
         let mut prepared = connection.prepare(&text).unwrap();
-        let header: Arc<[String]> = prepared
-            .column_names()
-            .into_iter()
-            .map(str::to_owned)
-            .collect();
+        let header: Arc<[String]> = prepared.column_names().map(str::to_owned).collect();
         let value = |value: rusqlite::types::Value| match value {
             rusqlite::types::Value::Integer(number) => Value::Integer(number),
             rusqlite::types::Value::Text(text) => Value::Text(text),

@@ -108,7 +108,11 @@ async fn a_table_with_a_name_of_dbvcs_own_is_found_before_anything_is_made(stage
         );
         expect_taken(&scene, run(&host, HOME).await, &told);
         expect_taken(&scene, host.get("/api/dbvc/migrations/status").await, &told);
-        assert_eq!(own_tables(&scene).await, [table.clone()], "nothing is made");
+        assert_eq!(
+            own_tables(&scene).await,
+            [table.as_str()],
+            "nothing is made"
+        );
         scene.write(HOME, &format!("DROP TABLE {table}")).await;
     }
     host.post("/api/dbvc/migrations", new_migration(HOME))
