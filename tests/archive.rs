@@ -19,6 +19,8 @@ mod faults;
 mod migrations;
 #[path = "archive/snapshots.rs"]
 mod snapshots;
+#[path = "archive/streams.rs"]
+mod streams;
 
 fn main() {
     harness::run([
@@ -28,5 +30,6 @@ fn main() {
         documents::tests(),
         containers::tests(),
         faults::tests(),
+        streams::tests(),
     ]);
 }

@@ -8,6 +8,8 @@ mod harness;
 
 #[path = "conformance/adoption.rs"]
 mod adoption;
+#[path = "conformance/archives.rs"]
+mod archives;
 #[path = "conformance/cancelling.rs"]
 mod cancelling;
 #[path = "conformance/choosing.rs"]
@@ -42,6 +44,7 @@ mod without_transaction;
 fn main() {
     harness::run([
         adoption::tests(),
+        archives::tests(),
         cancelling::tests(),
         choosing::tests(),
         concurrency::tests(),

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::chain::Link;
 use super::event::{Event, EventType};
+use super::stream::{Partition, Stream};
+use crate::database::Place;
 use crate::script::{DatabaseId, EngineKind};
 use crate::time::Timestamp;
 
@@ -140,49 +142,73 @@ pub trait Archive: std::fmt::Debug + Send + Sync {
     /// Whether it answers.
     async fn ping(&self) -> Result<(), ArchiveError>;
 
+    /// The streams of all databases with this id.
+    async fn streams(&self, database: &DatabaseId) -> Result<Vec<Stream>, ArchiveError>;
+
+    /// Records a stream, and that its database stands at `place`. Says whether that was done: not when another chain has the
+    /// partition.
+    async fn record_stream(&self, stream: &Stream, place: &Place) -> Result<bool, ArchiveError>;
+
+    /// Whether a stream is that of the database at this place. A file beside an archive that is itself a file is known by its
+    /// name, wherever the two are moved.
+    fn is_stream_of(&self, stream: &Stream, place: &Place) -> bool {
+        match &stream.place {
+            Some(known) => known.is(place),
+            None => stream.engine.is_none_or(|engine| engine == place.engine),
+        }
+    }
+
     /// Adds events of one database in their order, until one is not accepted; one that is there already, by its id, is left
     /// as it is and counts as added.
-    async fn add_events(&self, events: &[Event]) -> Added;
+    async fn add_events(&self, partition: &Partition, events: &[Event]) -> Added;
 
-    /// The newest events of a database, newest first, at most `limit`.
+    /// The newest events of a stream, newest first, at most `limit`.
     async fn events(
         &self,
-        database: &DatabaseId,
+        partition: &Partition,
         filter: &EventFilter,
         limit: u32,
     ) -> Result<Vec<Event>, ArchiveError>;
 
-    /// A piece of a database's chain: at most `limit` events after the number `after`, oldest first.
+    /// A piece of a stream's chain: at most `limit` events after the number `after`, oldest first.
     async fn chain(
         &self,
-        database: &DatabaseId,
+        partition: &Partition,
         after: u64,
         limit: u32,
     ) -> Result<Vec<Link>, ArchiveError>;
 
     /// Adds a snapshot, its header last: one without its content is never seen.
-    async fn add_snapshot(&self, snapshot: &ArchivedSnapshot) -> Result<(), ArchiveError>;
+    async fn add_snapshot(
+        &self,
+        partition: &Partition,
+        snapshot: &ArchivedSnapshot,
+    ) -> Result<(), ArchiveError>;
 
-    /// The headers of all snapshots of a database that have not expired, oldest first.
+    /// The headers of all snapshots of a stream that have not expired, oldest first.
     async fn snapshot_headers(
         &self,
-        database: &DatabaseId,
+        partition: &Partition,
     ) -> Result<Vec<SnapshotHeader>, ArchiveError>;
 
     /// A snapshot with its content; none when the archive does not have it, or no longer.
     async fn snapshot(
         &self,
-        database: &DatabaseId,
+        partition: &Partition,
         snapshot_id: &str,
     ) -> Result<Option<ArchivedSnapshot>, ArchiveError>;
 
     /// Puts copies of migrations in place of those of the same or an older revision, in their order, until one is not
     /// accepted.
-    async fn put_migrations(&self, migrations: &[ArchivedMigration]) -> Added;
+    async fn put_migrations(
+        &self,
+        partition: &Partition,
+        migrations: &[ArchivedMigration],
+    ) -> Added;
 
-    /// The copies of a database's migrations, by id.
+    /// The copies of a stream's migrations, by id.
     async fn migrations(
         &self,
-        database: &DatabaseId,
+        partition: &Partition,
     ) -> Result<Vec<ArchivedMigration>, ArchiveError>;
 }

@@ -1,13 +1,14 @@
 //! The archive of the embedded mode: a SQLite file beside the embedded databases.
 
+use std::ffi::OsStr;
 use std::path::Path;
 
 use async_trait::async_trait;
 
 use crate::database::SHORT_WAIT;
 use crate::database::sqlite::SqliteDatabase;
-use crate::database::{Access, Database, DatabaseError, Reply, Row, Sql, Statement};
-use crate::script::DatabaseId;
+use crate::database::{Access, Database, DatabaseError, Place, Reply, Row, Sql, Statement, Value};
+use crate::script::{DatabaseId, EngineKind};
 use crate::time::Timestamp;
 
 use super::archive::{
@@ -15,12 +16,14 @@ use super::archive::{
     EventFilter, SnapshotHeader,
 };
 use super::event::Event;
+use super::stream::{self, Partition, Stream, StreamRecord};
 
 /// The file's name. No database can have it: ids begin with a letter or a digit.
 const FILE: &str = "_version-control.sqlite";
 
-/// The tables carry the names of the containers that they stand for; a document is kept whole, as JSON text.
-const TABLES: [Sql; 4] = [
+/// The tables carry the names of the containers that they stand for; a document is kept whole, as JSON text. `database_id` is
+/// the partition.
+const TABLES: [Sql; 5] = [
     Sql(
         "CREATE TABLE IF NOT EXISTS \"change-events\" (id TEXT NOT NULL PRIMARY KEY, database_id TEXT NOT NULL, \
          sequence INTEGER NOT NULL, migration_id TEXT, type TEXT NOT NULL, at TEXT NOT NULL, document TEXT NOT NULL)",
@@ -34,7 +37,18 @@ const TABLES: [Sql; 4] = [
         "CREATE TABLE IF NOT EXISTS migrations (database_id TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, \
          document TEXT NOT NULL, PRIMARY KEY (database_id, id))",
     ),
+    Sql(
+        "CREATE TABLE IF NOT EXISTS streams (database_id TEXT NOT NULL, id TEXT NOT NULL, chain TEXT NOT NULL, \
+         document TEXT NOT NULL, PRIMARY KEY (database_id, id))",
+    ),
 ];
+const STREAMS_ALL: Sql = Sql("SELECT document FROM streams WHERE database_id = @P1 ORDER BY id");
+const STREAM_REMOVE: Sql =
+    Sql("DELETE FROM streams WHERE database_id = @P1 AND id = @P2 AND chain = @P3");
+const STREAM_ADD: Sql = Sql(
+    "INSERT INTO streams (database_id, id, chain, document) SELECT @P1, @P2, @P3, @P4 \
+     WHERE NOT EXISTS (SELECT 1 FROM streams WHERE database_id = @P1 AND id = @P2)",
+);
 const EVENT_ADD: Sql = Sql(
     "INSERT INTO \"change-events\" (id, database_id, sequence, migration_id, type, at, document) \
      SELECT @P1, @P2, @P3, @P4, @P5, @P6, @P7 WHERE NOT EXISTS (SELECT 1 FROM \"change-events\" WHERE id = @P1)",
@@ -116,11 +130,16 @@ impl EmbeddedArchive {
         }
     }
 
+    /// Whether a folder has an archive.
+    pub fn is_in_folder(folder: &Path) -> bool {
+        folder.join(FILE).exists()
+    }
+
     async fn write(
         &self,
         statements: Vec<Statement>,
         phase: &'static str,
-    ) -> Result<(), ArchiveError> {
+    ) -> Result<Vec<Reply>, ArchiveError> {
         let work = async {
             let mut connection = self.file.open(Access::Write).await?;
             connection.begin(SHORT_WAIT).await?;
@@ -130,7 +149,7 @@ impl EmbeddedArchive {
                 Err(error) => Err(error),
             };
             match written {
-                Ok(_) => connection.commit().await,
+                Ok(replies) => connection.commit().await.map(|()| replies),
                 Err(error) => {
                     connection.rollback().await?;
                     Err(error)
@@ -148,7 +167,7 @@ impl EmbeddedArchive {
         phase: &'static str,
     ) -> Added {
         match self.write(statements, phase).await {
-            Ok(()) => Added {
+            Ok(_) => Added {
                 count,
                 stopped: None,
             },
@@ -192,13 +211,56 @@ impl Archive for EmbeddedArchive {
         .map(|_| ())
     }
 
-    async fn add_events(&self, events: &[Event]) -> Added {
+    async fn streams(&self, database: &DatabaseId) -> Result<Vec<Stream>, ArchiveError> {
+        const PHASE: &str = "reading whose histories it holds";
+        let records = self
+            .read(STREAMS_ALL.bind([database.as_str().into()]), PHASE)
+            .await?
+            .iter()
+            .map(|row| document(row, PHASE))
+            .collect::<Result<_, _>>()?;
+        stream::with_unrecorded(self, database, records).await
+    }
+
+    async fn record_stream(&self, stream: &Stream, place: &Place) -> Result<bool, ArchiveError> {
+        let record = StreamRecord::of(stream, place);
+        let key = || {
+            (
+                Value::from(stream.partition.database().as_str()),
+                Value::from(record.id()),
+                Value::from(record.chain.as_str()),
+            )
+        };
+        let (database, id, chain) = key();
+        let remove = STREAM_REMOVE.bind([database, id, chain]);
+        let (database, id, chain) = key();
+        // Plain data always serialises.
+        let text = serde_json::to_string(&record).unwrap_or_default();
+        let add = STREAM_ADD.bind([database, id, chain, text.into()]);
+        let replies = self
+            .write(vec![remove, add], "recording whose history it holds")
+            .await?;
+        Ok(replies.last().is_some_and(|added| added.affected == 1))
+    }
+
+    fn is_stream_of(&self, stream: &Stream, place: &Place) -> bool {
+        let name = |place: &Place| Path::new(&place.database).file_name().map(OsStr::to_owned);
+        match &stream.place {
+            Some(known) if place.engine == EngineKind::Sqlite => {
+                known.engine == place.engine && name(known) == name(place)
+            }
+            Some(known) => known.is(place),
+            None => stream.engine.is_none_or(|engine| engine == place.engine),
+        }
+    }
+
+    async fn add_events(&self, partition: &Partition, events: &[Event]) -> Added {
         let statements = events
             .iter()
             .map(|event| {
                 EVENT_ADD.bind([
                     event.id.as_str().into(),
-                    event.database_id.as_str().into(),
+                    partition.key().into(),
                     number(event.sequence).into(),
                     event.migration_id.as_ref().map(|id| id.as_str()).into(),
                     event.kind.as_str().into(),
@@ -214,7 +276,7 @@ impl Archive for EmbeddedArchive {
 
     async fn events(
         &self,
-        database: &DatabaseId,
+        partition: &Partition,
         filter: &EventFilter,
         limit: u32,
     ) -> Result<Vec<Event>, ArchiveError> {
@@ -227,7 +289,7 @@ impl Archive for EmbeddedArchive {
         let mut events = Vec::new();
         loop {
             let statement = EVENTS_PAGE.bind([
-                database.as_str().into(),
+                partition.key().into(),
                 number(before).into(),
                 filter.migration_id.as_deref().unwrap_or_default().into(),
                 filter.kind.map_or("", |kind| kind.as_str()).into(),
@@ -250,13 +312,13 @@ impl Archive for EmbeddedArchive {
 
     async fn chain(
         &self,
-        database: &DatabaseId,
+        partition: &Partition,
         after: u64,
         limit: u32,
     ) -> Result<Vec<super::chain::Link>, ArchiveError> {
         const PHASE: &str = "reading the chain of events";
         let statement =
-            EVENTS_CHAIN.bind([database.as_str().into(), number(after).into(), limit.into()]);
+            EVENTS_CHAIN.bind([partition.key().into(), number(after).into(), limit.into()]);
         self.read(statement, PHASE)
             .await?
             .iter()
@@ -269,31 +331,37 @@ impl Archive for EmbeddedArchive {
             .collect()
     }
 
-    async fn add_snapshot(&self, snapshot: &ArchivedSnapshot) -> Result<(), ArchiveError> {
+    async fn add_snapshot(
+        &self,
+        partition: &Partition,
+        snapshot: &ArchivedSnapshot,
+    ) -> Result<(), ArchiveError> {
         let mut statements = Vec::new();
         if snapshot.header.expires_at.is_some() {
-            statements.push(SNAPSHOTS_EXPIRED_REMOVE.bind([
-                snapshot.header.database_id.as_str().into(),
-                Timestamp::now().to_string().into(),
-            ]));
+            statements.push(
+                SNAPSHOTS_EXPIRED_REMOVE
+                    .bind([partition.key().into(), Timestamp::now().to_string().into()]),
+            );
         }
         if !has_expired(&snapshot.header) {
             statements.push(SNAPSHOT_ADD.bind([
                 snapshot.header.snapshot_id.as_str().into(),
-                snapshot.header.database_id.as_str().into(),
+                partition.key().into(),
                 serde_json::to_string(snapshot).unwrap_or_default().into(),
             ]));
         }
-        self.write(statements, "adding a snapshot").await
+        self.write(statements, "adding a snapshot")
+            .await
+            .map(|_| ())
     }
 
     async fn snapshot_headers(
         &self,
-        database: &DatabaseId,
+        partition: &Partition,
     ) -> Result<Vec<SnapshotHeader>, ArchiveError> {
         const PHASE: &str = "reading the headers of snapshots";
         let mut headers: Vec<SnapshotHeader> = self
-            .read(SNAPSHOTS_ALL.bind([database.as_str().into()]), PHASE)
+            .read(SNAPSHOTS_ALL.bind([partition.key().into()]), PHASE)
             .await?
             .iter()
             .map(|row| document(row, PHASE))
@@ -305,11 +373,11 @@ impl Archive for EmbeddedArchive {
 
     async fn snapshot(
         &self,
-        database: &DatabaseId,
+        partition: &Partition,
         snapshot_id: &str,
     ) -> Result<Option<ArchivedSnapshot>, ArchiveError> {
         const PHASE: &str = "reading a snapshot";
-        let statement = SNAPSHOT_ONE.bind([database.as_str().into(), snapshot_id.into()]);
+        let statement = SNAPSHOT_ONE.bind([partition.key().into(), snapshot_id.into()]);
         let found: Option<ArchivedSnapshot> = self
             .read(statement, PHASE)
             .await?
@@ -319,13 +387,17 @@ impl Archive for EmbeddedArchive {
         Ok(found.filter(|snapshot| !has_expired(&snapshot.header)))
     }
 
-    async fn put_migrations(&self, migrations: &[ArchivedMigration]) -> Added {
+    async fn put_migrations(
+        &self,
+        partition: &Partition,
+        migrations: &[ArchivedMigration],
+    ) -> Added {
         let statements = migrations
             .iter()
             .flat_map(|migration| {
                 let key = || {
                     (
-                        migration.database_id.as_str().into(),
+                        partition.key().into(),
                         migration.migration_id.as_str().into(),
                         number(migration.revision).into(),
                     )
@@ -346,10 +418,10 @@ impl Archive for EmbeddedArchive {
 
     async fn migrations(
         &self,
-        database: &DatabaseId,
+        partition: &Partition,
     ) -> Result<Vec<ArchivedMigration>, ArchiveError> {
         const PHASE: &str = "reading the copies of migrations";
-        self.read(MIGRATIONS_ALL.bind([database.as_str().into()]), PHASE)
+        self.read(MIGRATIONS_ALL.bind([partition.key().into()]), PHASE)
             .await?
             .iter()
             .map(|row| document(row, PHASE))

@@ -5,7 +5,9 @@ pub mod chain;
 pub mod cosmos;
 pub mod embedded;
 mod event;
+pub mod lineage;
 mod outbox;
+pub mod stream;
 mod writer;
 
 pub use archive::{
@@ -14,4 +16,5 @@ pub use archive::{
 };
 pub use event::{Event, EventDraft, EventType};
 pub use outbox::{Delivery, DeliveryError, Refused, copy_of, deliver};
+pub use stream::{ChainId, Partition, Stream};
 pub use writer::{AppendError, Change, Head, append, from_row, to_row};

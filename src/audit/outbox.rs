@@ -10,6 +10,9 @@ use super::archive::{
     Added, Archive, ArchiveError, ArchiveErrorKind, ArchivedMigration, ArchivedSnapshot,
     SnapshotHeader,
 };
+use super::event::Event;
+use super::lineage::{self, LineageError};
+use super::stream::Partition;
 use super::writer::from_row;
 
 /// How many events travel at once: at 64 KiB each they stay well within memory.
@@ -63,10 +66,27 @@ pub enum DeliveryError {
     /// The registry cannot be used.
     #[error(transparent)]
     Registry(#[from] DatabaseError),
+    /// The archive holds another history of this chain. Nothing was delivered into it.
+    #[error("the archive's history of this database is another one after event {after}")]
+    Parted {
+        /// The number of the last event that both have.
+        after: u64,
+    },
 }
 
-/// Delivers everything of a database that the archive does not have, events in their order. What the archive refuses is noted,
-/// and what comes after it is delivered.
+impl From<LineageError> for DeliveryError {
+    fn from(error: LineageError) -> Self {
+        match error {
+            LineageError::Archive(error) => Self::Archive(error),
+            LineageError::Database(error) => Self::Registry(error),
+            LineageError::Contradicting => Self::Parted { after: 0 },
+        }
+    }
+}
+
+/// Delivers everything of a database that the archive does not have into its partition, events in their order. What the archive
+/// refuses is noted, and what comes after it is delivered. Before the first event is added the archive is asked whether it has
+/// the history that this event continues.
 ///
 /// Two instances may do this at once: the archive leaves alone what it has.
 ///
@@ -77,6 +97,7 @@ pub async fn deliver(
     connection: &mut dyn Connection,
     database_id: &DatabaseId,
     archive: &dyn Archive,
+    partition: &Partition,
     refused: Refused,
 ) -> Result<Delivery, DeliveryError> {
     let now = Timestamp::now();
@@ -84,6 +105,8 @@ pub async fn deliver(
         connection,
         database_id,
         archive,
+        partition,
+        is_compared: false,
         refused_before: match refused {
             Refused::AfterAPause => {
                 Timestamp::from_millis(now.as_millis() - PAUSE_AFTER_REFUSAL * 1000)
@@ -104,6 +127,9 @@ struct Courier<'a> {
     connection: &'a mut dyn Connection,
     database_id: &'a DatabaseId,
     archive: &'a dyn Archive,
+    partition: &'a Partition,
+    /// Whether registry and archive were found to agree.
+    is_compared: bool,
     /// What was refused before this moment is tried again.
     refused_before: Timestamp,
     delivery: Delivery,
@@ -141,7 +167,8 @@ impl Courier<'_> {
                 }
             }
         }
-        let Added { count, stopped } = self.archive.add_events(&deliverable).await;
+        self.compare(&deliverable).await?;
+        let Added { count, stopped } = self.archive.add_events(self.partition, &deliverable).await;
         crate::crash_points::reached("events-archived").await;
         self.delivery.events += count;
         // Only what is in the list is marked, never a range over a row that could not be delivered.
@@ -160,6 +187,31 @@ impl Courier<'_> {
         };
         self.note(&marks).await?;
         stopped.map_or(Ok(true), |error| Err(error.into()))
+    }
+
+    /// # Errors
+    ///
+    /// [`DeliveryError::Parted`] when the archive has other events of these numbers, or before them.
+    async fn compare(&mut self, events: &[Event]) -> Result<(), DeliveryError> {
+        if self.is_compared {
+            return Ok(());
+        }
+        let waiting: Vec<(u64, String)> = events
+            .iter()
+            .map(|event| (event.sequence, event.id.clone()))
+            .collect();
+        let parted = lineage::parted_after(
+            self.connection,
+            self.database_id,
+            self.archive,
+            self.partition,
+            &waiting,
+        );
+        if let Some(after) = parted.await? {
+            return Err(DeliveryError::Parted { after });
+        }
+        self.is_compared = true;
+        Ok(())
     }
 
     fn refuse_event(&mut self, sequence: u64, why: &str) -> Statement {
@@ -232,7 +284,7 @@ impl Courier<'_> {
             },
             parts,
         };
-        match self.archive.add_snapshot(&snapshot).await {
+        match self.archive.add_snapshot(self.partition, &snapshot).await {
             Ok(()) => Ok(Ok(())),
             Err(error) if error.kind == ArchiveErrorKind::Refused => Ok(Err(error.message)),
             Err(error) => Err(error.into()),
@@ -259,7 +311,7 @@ impl Courier<'_> {
                 }
             }
         }
-        let Added { count, stopped } = self.archive.put_migrations(&copies).await;
+        let Added { count, stopped } = self.archive.put_migrations(self.partition, &copies).await;
         self.delivery.migrations += count;
         marks.extend(copies[..count].iter().map(|copy| {
             migrations::mark_archived(self.database_id, &copy.migration_id, copy.revision)
@@ -300,7 +352,7 @@ fn short(words: &str) -> &str {
 }
 
 /// The ranges of consecutive numbers.
-fn consecutive(events: &[super::event::Event]) -> Vec<(u64, u64)> {
+fn consecutive(events: &[Event]) -> Vec<(u64, u64)> {
     let mut ranges: Vec<(u64, u64)> = Vec::new();
     for event in events {
         match ranges.last_mut() {

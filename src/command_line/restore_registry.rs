@@ -86,7 +86,16 @@ fn told(restoration: &Restoration) -> String {
     let id = &restoration.database_id;
     match &restoration.outcome {
         RestorationOutcome::Present => format!("{id}: its registry is there; nothing was touched"),
-        RestorationOutcome::NothingArchived => format!("{id}: the archive has nothing of it"),
+        RestorationOutcome::NoArchive => format!(
+            "{id}: nothing to restore from: without Cosmos DB settings a database on a server has no archive"
+        ),
+        RestorationOutcome::NothingArchived { others } if others.is_empty() => {
+            format!("{id}: the archive has nothing of it")
+        }
+        RestorationOutcome::NothingArchived { others } => format!(
+            "{id}: the archive has nothing of it; what it has under this id is the history of {}",
+            others.join(", ")
+        ),
         RestorationOutcome::Restored {
             events,
             definitions,
@@ -94,6 +103,7 @@ fn told(restoration: &Restoration) -> String {
             snapshots,
             half_applied,
             faults,
+            found,
         } => {
             let mut lines = vec![format!(
                 "{id}: restored {}, {applied} of them applied, {} and {}",
@@ -101,6 +111,7 @@ fn told(restoration: &Restoration) -> String {
                 counted(*events, "event"),
                 counted(*snapshots, "snapshot"),
             )];
+            lines.extend(found.iter().map(|found| format!("  {found}")));
             lines.extend(half_applied.iter().map(|migration| {
                 format!(
                     "  {migration}: the trail cannot tell how far it came; look at the database, then say so by POST integrity/verify with resolve"

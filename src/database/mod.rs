@@ -6,6 +6,7 @@ pub mod cosmos;
 pub mod dialect;
 pub mod identity;
 pub mod outcome;
+mod place;
 pub mod reference;
 pub mod registry_schema;
 pub mod secrets;
@@ -21,6 +22,7 @@ use async_trait::async_trait;
 
 pub use dialect::{Dialect, Sql, Statement};
 pub use outcome::{BatchReport, BatchText, ScriptEnd, ScriptReport, ServerError, ServerMessage};
+pub use place::Place;
 pub use registry_schema::RegistrySchema;
 pub use value::{ColumnError, Row, Value};
 
@@ -237,6 +239,13 @@ pub trait Database: Debug + Send + Sync {
     fn has_key(&self) -> bool {
         true
     }
+
+    /// Where it stands. A server and an account are asked when they have not said it yet.
+    ///
+    /// # Errors
+    ///
+    /// When the server cannot be reached, or the reference to the account leads nowhere.
+    async fn place(&self) -> Result<Place, DatabaseError>;
 
     /// Opens a connection.
     ///

@@ -172,9 +172,6 @@ pub(super) fn last_holder(lock: &LockRow) -> Option<LockHolder> {
 /// The name under which instances that make a registry keep each other off.
 const MAKING_REGISTRY: &str = "dbvc:registry";
 
-/// How long the first write to a database waits for the archive's word on whether it really is the first.
-const BEGINNING_PATIENCE: Duration = Duration::from_secs(3);
-
 /// The name under which the connection of a run keeps off others that would run scripts on a database.
 fn run_session(id: &DatabaseId) -> String {
     format!("dbvc:run:{id}")
@@ -371,24 +368,6 @@ impl Engine {
             .await
             .map_err(|error| managed.problem(error))?;
         Ok(made)
-    }
-
-    /// Refuses to begin a chain that was begun before: the registry was lost, and writing on would make two trails of one
-    /// database. When the archive does not answer in time nobody can tell, and nothing is held up.
-    async fn refuse_second_beginning(&self, managed: &Managed) -> Result<(), EngineError> {
-        let first = self.archive().chain(managed.id(), 0, 1);
-        match tokio::time::timeout(BEGINNING_PATIENCE, first).await {
-            Ok(Ok(links)) if links.is_empty() => Ok(()),
-            Ok(Ok(_)) => Err(EngineError::RegistryLost(managed.id().clone())),
-            Ok(Err(error)) => {
-                tracing::warn!(database = %managed.id(), %error, "nobody knows whether its registry was lost");
-                Ok(())
-            }
-            Err(_) => {
-                tracing::warn!(database = %managed.id(), "nobody knows whether its registry was lost: the archive does not answer");
-                Ok(())
-            }
-        }
     }
 
     /// Whether another run of this very process holds a Cosmos DB database, whatever its lease says: on an embedded home

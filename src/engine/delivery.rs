@@ -41,7 +41,7 @@ pub(super) struct Standing {
 
 impl Standing {
     /// Asks a registry.
-    pub async fn read(connection: &mut dyn Connection) -> Result<Self, DatabaseError> {
+    async fn read(connection: &mut dyn Connection) -> Result<Self, DatabaseError> {
         let day_ago = Timestamp::from_millis(Timestamp::now().as_millis() - DAY_MILLIS);
         let replies = connection
             .exchange(&[
@@ -82,17 +82,11 @@ impl Deliveries {
             .fold(Standing::default(), |sum, one| sum.plus(*one))
     }
 
-    async fn note_standing(&self, managed: &Managed, connection: &mut dyn Connection) {
-        // The records of a Cosmos DB database are in the home database, which is asked when somebody wants to know.
-        if managed.is_home || managed.engine() == EngineKind::Cosmos {
-            return;
-        }
-        if let Ok(standing) = Standing::read(connection).await {
-            self.seen
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(managed.id().clone(), standing);
-        }
+    fn note(&self, id: &DatabaseId, standing: Standing) {
+        self.seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id.clone(), standing);
     }
 }
 
@@ -166,19 +160,72 @@ impl Engine {
             .open(Access::Write)
             .await
             .map_err(|error| managed.problem(error))?;
-        let delivered =
-            audit::deliver(connection.as_mut(), managed.id(), self.archive(), refused).await;
-        let deliveries = &self.inner.deliveries;
-        deliveries.note_standing(managed, connection.as_mut()).await;
+        let delivered = self
+            .deliver_through(connection.as_mut(), managed, refused)
+            .await;
+        self.note_standing(managed, connection.as_mut()).await;
         match delivered {
-            Ok(delivery) => Ok(delivery),
             // Nothing was ever written there, or somebody's script holds the file and the outbox waits.
-            Err(DeliveryError::Registry(
-                DatabaseError::NoRegistry { .. } | DatabaseError::Busy { .. },
-            )) => Ok(Delivery::default()),
-            Err(DeliveryError::Registry(error)) => Err(managed.problem(error)),
-            Err(DeliveryError::Archive(error)) => Err(error.into()),
+            Err(
+                EngineError::Locked { .. }
+                | EngineError::Unavailable {
+                    source: Some(DatabaseError::NoRegistry { .. }),
+                    ..
+                },
+            ) => Ok(Delivery::default()),
+            delivered => delivered,
         }
+    }
+
+    async fn deliver_through(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        refused: Refused,
+    ) -> Result<Delivery, EngineError> {
+        self.reclaim_snapshots(connection, managed).await?;
+        let Some(archive) = self.archive_of(managed) else {
+            return Ok(Delivery::default());
+        };
+        let Some(partition) = self
+            .partition_to_deliver(archive, connection, managed)
+            .await?
+        else {
+            return Ok(Delivery::default());
+        };
+        let delivered =
+            audit::deliver(connection, managed.id(), archive, &partition, refused).await;
+        delivered.map_err(|error| match error {
+            DeliveryError::Registry(error) => managed.problem(error),
+            DeliveryError::Archive(error) => error.into(),
+            DeliveryError::Parted { after } => EngineError::HistoryParted {
+                database: managed.id().clone(),
+                after,
+            },
+        })
+    }
+
+    async fn note_standing(&self, managed: &Managed, connection: &mut dyn Connection) {
+        // The records of a Cosmos DB database are in the home database, which is asked when somebody wants to know.
+        if managed.is_home || managed.engine() == EngineKind::Cosmos {
+            return;
+        }
+        if let Ok(standing) = self.standing(managed, connection).await {
+            self.inner.deliveries.note(managed.id(), standing);
+        }
+    }
+
+    /// What there is to know of a registry for the health of the whole. Without an archive nothing waits for one.
+    pub(super) async fn standing(
+        &self,
+        managed: &Managed,
+        connection: &mut dyn Connection,
+    ) -> Result<Standing, DatabaseError> {
+        let mut standing = Standing::read(connection).await?;
+        if self.archive_of(managed).is_none() {
+            standing.undelivered = 0;
+        }
+        Ok(standing)
     }
 
     /// Returns when no delivery is under way in this process, and no announcement, for which it waits ten seconds at most:
@@ -215,8 +262,9 @@ mod tests {
     use crate::audit::embedded::EmbeddedArchive;
     use crate::audit::{
         Added, Archive, ArchiveError, ArchiveErrorKind, ArchivedMigration, ArchivedSnapshot, Event,
-        EventFilter, SnapshotHeader,
+        EventFilter, Partition, SnapshotHeader, Stream,
     };
+    use crate::database::Place;
     use crate::engine::testing::Shop;
     use crate::engine::{
         Check, CheckStatus, DatabaseType, NewDatabase, SnapshotRequest, SnapshotType, Verification,
@@ -291,56 +339,78 @@ mod tests {
         async fn ping(&self) -> Result<(), ArchiveError> {
             self.inner.ping().await
         }
-        async fn add_events(&self, events: &[Event]) -> Added {
+        async fn streams(&self, database: &DatabaseId) -> Result<Vec<Stream>, ArchiveError> {
+            self.inner.streams(database).await
+        }
+        async fn record_stream(
+            &self,
+            stream: &Stream,
+            place: &Place,
+        ) -> Result<bool, ArchiveError> {
+            self.inner.record_stream(stream, place).await
+        }
+        async fn add_events(&self, partition: &Partition, events: &[Event]) -> Added {
             let (accepted, stopped) = self.accepted(events, |event| event.sequence.to_string());
-            let count = self.inner.add_events(accepted).await.count;
+            let count = self.inner.add_events(partition, accepted).await.count;
             Added { count, stopped }
         }
         async fn events(
             &self,
-            database: &DatabaseId,
+            partition: &Partition,
             filter: &EventFilter,
             limit: u32,
         ) -> Result<Vec<Event>, ArchiveError> {
-            self.inner.events(database, filter, limit).await
+            self.inner.events(partition, filter, limit).await
         }
         async fn chain(
             &self,
-            database: &DatabaseId,
+            partition: &Partition,
             after: u64,
             limit: u32,
         ) -> Result<Vec<Link>, ArchiveError> {
-            self.inner.chain(database, after, limit).await
+            self.inner.chain(partition, after, limit).await
         }
-        async fn add_snapshot(&self, snapshot: &ArchivedSnapshot) -> Result<(), ArchiveError> {
+        async fn add_snapshot(
+            &self,
+            partition: &Partition,
+            snapshot: &ArchivedSnapshot,
+        ) -> Result<(), ArchiveError> {
             self.look_at(&snapshot.header.kind)?;
-            self.inner.add_snapshot(snapshot).await
+            self.inner.add_snapshot(partition, snapshot).await
         }
         async fn snapshot_headers(
             &self,
-            database: &DatabaseId,
+            partition: &Partition,
         ) -> Result<Vec<SnapshotHeader>, ArchiveError> {
-            self.inner.snapshot_headers(database).await
+            self.inner.snapshot_headers(partition).await
         }
         async fn snapshot(
             &self,
-            database: &DatabaseId,
+            partition: &Partition,
             snapshot_id: &str,
         ) -> Result<Option<ArchivedSnapshot>, ArchiveError> {
-            self.inner.snapshot(database, snapshot_id).await
+            self.inner.snapshot(partition, snapshot_id).await
         }
-        async fn put_migrations(&self, migrations: &[ArchivedMigration]) -> Added {
+        async fn put_migrations(
+            &self,
+            partition: &Partition,
+            migrations: &[ArchivedMigration],
+        ) -> Added {
             let name = |copy: &ArchivedMigration| copy.migration_id.clone();
             let (accepted, stopped) = self.accepted(migrations, name);
-            let count = self.inner.put_migrations(accepted).await.count;
+            let count = self.inner.put_migrations(partition, accepted).await.count;
             Added { count, stopped }
         }
         async fn migrations(
             &self,
-            database: &DatabaseId,
+            partition: &Partition,
         ) -> Result<Vec<ArchivedMigration>, ArchiveError> {
-            self.inner.migrations(database).await
+            self.inner.migrations(partition).await
         }
+    }
+
+    fn main() -> Partition {
+        Partition::main(&Shop::id())
     }
 
     /// A shop at work whose archive is like this from the start.
@@ -388,7 +458,7 @@ mod tests {
     }
 
     async fn numbers(archive: &dyn Archive) -> Vec<u64> {
-        let links = archive.chain(&Shop::id(), 0, 1000).await.unwrap();
+        let links = archive.chain(&main(), 0, 1000).await.unwrap();
         links.iter().map(|link| link.sequence).collect()
     }
 
@@ -415,8 +485,8 @@ mod tests {
             .filter(|number| ![2, 5].contains(number))
             .collect();
         assert_eq!(numbers(picky.as_ref()).await, expected);
-        assert_eq!(picky.snapshot_headers(&Shop::id()).await.unwrap().len(), 1);
-        let copies = picky.migrations(&Shop::id()).await.unwrap();
+        assert_eq!(picky.snapshot_headers(&main()).await.unwrap().len(), 1);
+        let copies = picky.migrations(&main()).await.unwrap();
         let copies: Vec<&str> = copies
             .iter()
             .map(|copy| copy.migration_id.as_str())
@@ -495,7 +565,7 @@ mod tests {
         shop.engine
             .tend_runs(std::time::Duration::from_secs(60))
             .await;
-        let copies = picky.migrations(&Shop::id()).await.unwrap();
+        let copies = picky.migrations(&main()).await.unwrap();
         assert!(copies.iter().any(|copy| copy.migration_id == "V103__x"));
     }
 

@@ -39,6 +39,8 @@ pub(super) enum Hindrance {
     NoTrustedSnapshot,
     /// Runs kept coming in between.
     Busy,
+    /// The schema differs, and the content of the snapshot is in another archive.
+    ContentElsewhere,
 }
 
 impl fmt::Display for Hindrance {
@@ -60,6 +62,11 @@ impl fmt::Display for Hindrance {
                 "there is no trusted snapshot yet; the next run takes one, or capture a baseline"
             }
             Self::Busy => "runs came in between each time the schema was read; ask again later",
+            Self::ContentElsewhere => {
+                "the schema differs from the last trusted snapshot, but the content of that is in another archive, where an \
+                 earlier dbvc or other settings put it; capture a baseline, or let a dbvc that has that archive change something \
+                 here, which takes the content back"
+            }
         })
     }
 }
@@ -373,7 +380,14 @@ impl Engine {
                 None
             } else {
                 let of = named.as_ref().map_or(managed, |(of, _)| of);
-                Some((self.stored_schema(of, &from).await?, live))
+                match self.stored_schema(of, &from).await {
+                    Ok(stored) => Some((stored, live)),
+                    Err(EngineError::SnapshotElsewhere(_)) if named.is_none() => {
+                        let why = Hindrance::ContentElsewhere;
+                        return Ok(Comparison::none(not_judged(managed, Some(&from), &why)));
+                    }
+                    Err(error) => return Err(error),
+                }
             };
             let sides = (side_of(&from), live_side(hash));
             return Ok(Comparison::of(managed, sides, schemas, vec![from.engine]));

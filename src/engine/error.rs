@@ -8,6 +8,7 @@ use crate::database::{DatabaseError, RegistrySchema, TakenName};
 use crate::script::{DatabaseId, MigrationId};
 use crate::time::Timestamp;
 
+use super::restore::LostRegistry;
 use super::view::Run;
 
 /// Who holds a database, as callers see it.
@@ -109,6 +110,12 @@ pub enum EngineError {
         /// What is wrong with it.
         problem: String,
     },
+    /// Another archive than the one of the settings has the content of a snapshot.
+    #[error(
+        "the content of snapshot {0} is in another archive, where an earlier dbvc or other settings put it; capture a new \
+         baseline, or let a dbvc that has that archive change something here, which takes the content back"
+    )]
+    SnapshotElsewhere(String),
     /// A script was changed after it was applied.
     #[error("{}", checksum_text(.0))]
     ChecksumMismatch(Vec<MigrationId>),
@@ -244,11 +251,23 @@ pub enum EngineError {
         /// The newest of dbvc's own versions found there.
         found: String,
     },
-    /// The database has no registry any more, and the archive has its trail.
+    /// The registry of this very database is gone, and the archive has its trail.
+    #[error("{0}")]
+    RegistryLost(Box<LostRegistry>),
+    /// The database does not hold what the trail says was applied to it.
+    #[error("{0}")]
+    NotAsRecorded(Box<LostRegistry>),
+    /// The archive has another history of this database.
     #[error(
-        "{0} has no registry, but the archive has its trail: it was lost, or the database was made anew; restore it by `dbvc restore-registry`, which says how for either"
+        "the archive has another history of {database} after event {after}, so nothing is delivered there; verifying integrity \
+         names the remedy"
     )]
-    RegistryLost(DatabaseId),
+    HistoryParted {
+        /// The database.
+        database: DatabaseId,
+        /// The number of the last event that both have.
+        after: u64,
+    },
     /// What the archive has of a database is not whole.
     #[error(
         "what the archive has of {database} is not whole: {}; find out why first, then restore what is there by --accept-damage",
@@ -379,7 +398,7 @@ impl EngineError {
             Self::NotTransactional(_) => "not-transactional",
             Self::NeedsKey(_) => "needs-key",
             Self::Drifted { .. } => "drifted",
-            Self::DriftNotJudged(_) => "drift-not-judged",
+            Self::DriftNotJudged(_) | Self::SnapshotElsewhere(_) => "drift-not-judged",
             Self::Locked { .. } => "locked",
             Self::ConfirmationRequired(_) => "confirmation-required",
             Self::Unavailable { .. }
@@ -389,7 +408,10 @@ impl EngineError {
             Self::NamesTaken { .. } | Self::DatabaseRefused { .. } => "database-refused",
             Self::RegistryInSchema { .. } => "misconfigured",
             Self::RegistryNewer { .. } => "registry-newer",
-            Self::RegistryLost(_) | Self::ArchiveDamaged { .. } => "registry-lost",
+            Self::RegistryLost(_) | Self::NotAsRecorded(_) | Self::ArchiveDamaged { .. } => {
+                "registry-lost"
+            }
+            Self::HistoryParted { .. } => "unavailable",
             Self::MigrationFailed(_) => "migration-failed",
             Self::InRun { problem, .. } => problem.code(),
         }

@@ -42,7 +42,7 @@ impl Engine {
             version: env!("CARGO_PKG_VERSION"),
             environment: self.options().environment.clone(),
             mode: if self.options().home_connection.is_none()
-                && self.archive().source() == "embedded"
+                && self.inner.archive.source() == "embedded"
             {
                 "embedded"
             } else {
@@ -52,6 +52,7 @@ impl Engine {
                 registry,
                 trail: TrailHealth {
                     status: trail,
+                    archive: self.archive_word(self.home().engine()),
                     undelivered: all.map(|all| all.undelivered),
                 },
                 drift,
@@ -65,7 +66,7 @@ impl Engine {
         let begun = Instant::now();
         let probe = async {
             let mut connection = home.database.open(Access::Read).await?;
-            Standing::read(connection.as_mut()).await
+            self.standing(&home, connection.as_mut()).await
         };
         let standing = match tokio::time::timeout(PATIENCE, probe).await {
             Ok(Ok(standing)) => Some(standing),
@@ -96,7 +97,10 @@ impl Engine {
     }
 
     async fn probe_archive(&self) -> HealthStatus {
-        match tokio::time::timeout(PATIENCE, self.archive().ping()).await {
+        let Some(archive) = self.archive_of(&self.home()) else {
+            return HealthStatus::Healthy;
+        };
+        match tokio::time::timeout(PATIENCE, archive.ping()).await {
             Ok(Ok(())) => return HealthStatus::Healthy,
             Ok(Err(error)) => tracing::warn!(%error, "the archive is not well"),
             Err(_) => tracing::warn!("the archive does not answer in time"),
@@ -119,8 +123,9 @@ mod tests {
     use crate::audit::chain::Link;
     use crate::audit::{
         Added, Archive, ArchiveError, ArchivedMigration, ArchivedSnapshot, Event, EventFilter,
-        SnapshotHeader,
+        Partition, SnapshotHeader, Stream,
     };
+    use crate::database::Place;
     use crate::engine::testing::Shop;
     use crate::engine::{DryRun, HistoryQuery, OutOfOrder, RunRequest, RunStatus, Target, Wait};
     use crate::script::DatabaseId;
@@ -172,40 +177,50 @@ mod tests {
         async fn ping(&self) -> Result<(), ArchiveError> {
             std::future::pending().await
         }
-        async fn add_events(&self, _: &[Event]) -> Added {
+        async fn streams(&self, _: &DatabaseId) -> Result<Vec<Stream>, ArchiveError> {
+            std::future::pending().await
+        }
+        async fn record_stream(&self, _: &Stream, _: &Place) -> Result<bool, ArchiveError> {
+            std::future::pending().await
+        }
+        async fn add_events(&self, _: &Partition, _: &[Event]) -> Added {
             std::future::pending().await
         }
         async fn events(
             &self,
-            _: &DatabaseId,
+            _: &Partition,
             _: &EventFilter,
             _: u32,
         ) -> Result<Vec<Event>, ArchiveError> {
             std::future::pending().await
         }
-        async fn chain(&self, _: &DatabaseId, _: u64, _: u32) -> Result<Vec<Link>, ArchiveError> {
+        async fn chain(&self, _: &Partition, _: u64, _: u32) -> Result<Vec<Link>, ArchiveError> {
             std::future::pending().await
         }
-        async fn add_snapshot(&self, _: &ArchivedSnapshot) -> Result<(), ArchiveError> {
+        async fn add_snapshot(
+            &self,
+            _: &Partition,
+            _: &ArchivedSnapshot,
+        ) -> Result<(), ArchiveError> {
             std::future::pending().await
         }
         async fn snapshot_headers(
             &self,
-            _: &DatabaseId,
+            _: &Partition,
         ) -> Result<Vec<SnapshotHeader>, ArchiveError> {
             std::future::pending().await
         }
         async fn snapshot(
             &self,
-            _: &DatabaseId,
+            _: &Partition,
             _: &str,
         ) -> Result<Option<ArchivedSnapshot>, ArchiveError> {
             std::future::pending().await
         }
-        async fn put_migrations(&self, _: &[ArchivedMigration]) -> Added {
+        async fn put_migrations(&self, _: &Partition, _: &[ArchivedMigration]) -> Added {
             std::future::pending().await
         }
-        async fn migrations(&self, _: &DatabaseId) -> Result<Vec<ArchivedMigration>, ArchiveError> {
+        async fn migrations(&self, _: &Partition) -> Result<Vec<ArchivedMigration>, ArchiveError> {
             std::future::pending().await
         }
     }

@@ -40,14 +40,15 @@ impl Engine {
         };
         // One more than asked for tells whether there is another page.
         let limit = query.limit.saturating_add(1);
-        let archived = self.archive().events(managed.id(), &filter, limit);
+        let archived = self.archived_events(&managed, &filter, limit);
         let (archived, registered) = tokio::join!(
             tokio::time::timeout(PATIENCE, archived),
             self.registered_events(&managed, &filter, limit),
         );
         let registered = registered?;
         let (archived, source) = match archived {
-            Ok(Ok(archived)) => (archived, self.archive().source()),
+            Ok(Ok(Some(archived))) => archived,
+            Ok(Ok(None)) => (Vec::new(), "registry"),
             Ok(Err(error)) => {
                 tracing::warn!(database = %managed.id(), %error, "the registry answers for the archive");
                 (Vec::new(), "registry")
@@ -66,6 +67,31 @@ impl Engine {
             continuation,
             source,
         })
+    }
+
+    /// A page of the events that the archive has, and the word for the archive; none without one.
+    async fn archived_events(
+        &self,
+        managed: &Managed,
+        filter: &EventFilter,
+        limit: u32,
+    ) -> Result<Option<(Vec<Event>, &'static str)>, EngineError> {
+        let Some(archive) = self.archive_of(managed) else {
+            return Ok(None);
+        };
+        let mut connection = match managed.database.open(Access::Read).await {
+            Ok(connection) => Some(connection),
+            Err(DatabaseError::Absent) => None,
+            Err(error) => return Err(managed.problem(error)),
+        };
+        let connection = connection
+            .as_mut()
+            .map(|connection| connection.as_mut() as _);
+        let events = match self.archived(connection, managed).await? {
+            Some((archive, partition)) => archive.events(&partition, filter, limit).await?,
+            None => Vec::new(),
+        };
+        Ok(Some((events, archive.source())))
     }
 
     /// A page of the events that the registry has. It keeps those that are delivered, so whatever the archive lacks is here.

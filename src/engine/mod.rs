@@ -2,6 +2,7 @@
 
 mod access;
 mod announcing;
+mod archiving;
 mod between_runs;
 mod cancel;
 mod create;
@@ -40,6 +41,7 @@ use std::time::Duration;
 
 pub use error::{EngineError, FieldError, LockHolder, ProblemNote};
 pub use request::*;
+pub use restore::{FoundObjects, LostRegistry};
 pub use run::Wait;
 pub use view::*;
 
@@ -67,7 +69,8 @@ pub enum OnDrift {
 /// Where trail, snapshots and copies of migrations are kept.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ArchivePlace {
-    /// In the folder of the embedded databases.
+    /// In the folder of the embedded databases, for these. A registry on a server has no archive then: it is shared, and a
+    /// folder of one machine is not.
     #[default]
     Embedded,
     /// In a database of a Cosmos DB account.
@@ -164,6 +167,7 @@ struct Inner {
     archive: Arc<dyn Archive>,
     databases: reach::Databases,
     live: live::LiveRuns,
+    streams: archiving::Streams,
     deliveries: delivery::Deliveries,
     /// None without a webhook.
     announcements: Option<announcing::Announcements>,
@@ -208,6 +212,7 @@ impl Engine {
                 instance,
                 archive,
                 live: live::LiveRuns::default(),
+                streams: archiving::Streams::default(),
                 deliveries: delivery::Deliveries::default(),
             }),
         }
@@ -216,9 +221,5 @@ impl Engine {
     /// How it is set up.
     pub fn options(&self) -> &EngineOptions {
         &self.inner.options
-    }
-
-    fn archive(&self) -> &dyn Archive {
-        self.inner.archive.as_ref()
     }
 }

@@ -365,6 +365,22 @@ impl Engine {
             .await
     }
 
+    /// The content of a snapshot as the archive has it, or as an earlier dbvc left it on this machine.
+    async fn archived_content(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        snapshot_id: &str,
+    ) -> Result<Option<Vec<String>>, EngineError> {
+        if let Some((archive, partition)) = self.archived(Some(&mut *connection), managed).await?
+            && let Some(snapshot) = archive.snapshot(&partition, snapshot_id).await?
+        {
+            return Ok(Some(snapshot.parts));
+        }
+        self.content_in_former_archive(connection, managed, snapshot_id)
+            .await
+    }
+
     /// The content of a snapshot: staged in the registry until the archive has it.
     ///
     /// # Errors
@@ -392,18 +408,25 @@ impl Engine {
             );
         }
         if staged.rows.is_empty() {
-            let archived = self.archive().snapshot(managed.id(), &row.snapshot_id);
-            let archived = tokio::time::timeout(CONTENT_PATIENCE, archived)
+            let archived = self.archived_content(connection, managed, &row.snapshot_id);
+            let parts = tokio::time::timeout(CONTENT_PATIENCE, archived)
                 .await
                 .map_err(|_| ArchiveError {
                     kind: ArchiveErrorKind::Unavailable,
                     phase: "reading a snapshot",
                     message: "it does not answer in time".to_owned(),
-                })??
-                .ok_or_else(|| {
-                    damaged("neither registry nor archive has its content".to_owned())
-                })?;
-            text = archived.parts.concat();
+                })??;
+            text = match parts {
+                Some(parts) => parts.concat(),
+                None if self.is_content_elsewhere(connection, managed, row).await? => {
+                    return Err(EngineError::SnapshotElsewhere(row.snapshot_id.clone()));
+                }
+                None => {
+                    return Err(damaged(
+                        "neither registry nor archive has its content".to_owned(),
+                    ));
+                }
+            };
         }
         if Checksum::of_text(&text).to_string() != row.content_hash {
             return Err(damaged(
@@ -419,7 +442,9 @@ impl Engine {
 pub(super) fn is_about_content(error: &EngineError) -> bool {
     matches!(
         error,
-        EngineError::SnapshotDamaged { .. } | EngineError::Archive(ArchiveError { .. })
+        EngineError::SnapshotDamaged { .. }
+            | EngineError::SnapshotElsewhere(_)
+            | EngineError::Archive(ArchiveError { .. })
     )
 }
 

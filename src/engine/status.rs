@@ -65,6 +65,7 @@ impl Engine {
         detailed: bool,
     ) -> DatabaseStatus {
         let mut status = DatabaseStatus {
+            archive: self.archive_word(row.engine),
             database_id: row.database_id.clone(),
             engine: row.engine,
             kind: type_of(row.engine),

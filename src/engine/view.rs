@@ -11,6 +11,7 @@ use crate::script::{Checksum, DatabaseId, EngineKind, Finding, MigrationId, Seve
 use crate::time::Timestamp;
 
 use super::error::{LockHolder, ProblemNote};
+use super::restore::FoundObjects;
 
 /// A state of a run, and of one database in it. Ordered from best to worst as far as the contract orders them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -350,6 +351,9 @@ pub struct DatabaseStatus {
     pub last_run: Option<LastRun>,
     /// What is known of drift without looking at the schema.
     pub drift: DriftState,
+    /// Where trail and snapshots are archived: `cosmos`, `embedded` or `none`, which leaves them in the database alone.
+    #[schemars(extend("enum" = ["cosmos", "embedded", "none"]))]
+    pub archive: &'static str,
     /// Its migrations, in version order, repeatable ones last; only when asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub migrations: Option<Vec<MigrationState>>,
@@ -718,7 +722,10 @@ pub struct RegistryHealth {
 pub struct TrailHealth {
     /// Its degree.
     pub status: HealthStatus,
-    /// Events that the archive does not have yet; null when that cannot be read.
+    /// Where the home database's trail is archived: `cosmos`, `embedded` or `none`.
+    #[schemars(extend("enum" = ["cosmos", "embedded", "none"]))]
+    pub archive: &'static str,
+    /// Events that the archive does not have yet; 0 without an archive, null when that cannot be read.
     pub undelivered: Option<u64>,
 }
 
@@ -736,8 +743,13 @@ pub struct Restoration {
 pub enum RestorationOutcome {
     /// It is there, and nothing was touched.
     Present,
+    /// The database has no archive.
+    NoArchive,
     /// The archive has nothing of the database.
-    NothingArchived,
+    NothingArchived {
+        /// Where other databases stand whose histories the archive has under the same id.
+        others: Vec<String>,
+    },
     /// It was restored.
     Restored {
         /// Events of the trail.
@@ -752,5 +764,7 @@ pub enum RestorationOutcome {
         half_applied: Vec<MigrationId>,
         /// What is not as it was, because the archive is not whole.
         faults: Vec<String>,
+        /// How the database compares with its last snapshot, when the archive has one.
+        found: Option<FoundObjects>,
     },
 }

@@ -438,6 +438,7 @@ mod tests {
 
     use super::*;
     use crate::database::{DatabaseError, RegistrySchema, TakenName};
+    use crate::engine::LostRegistry;
     use crate::script::{DatabaseId, MigrationId};
 
     fn body(answer: &Answer) -> Value {
@@ -608,7 +609,12 @@ mod tests {
             EngineError::Drifted { changes: 1 },
             EngineError::DriftNotJudged("a run is at work".to_owned()),
             EngineError::ConfirmationRequired(id()),
-            EngineError::RegistryLost(orders()),
+            EngineError::RegistryLost(Box::new(LostRegistry {
+                database: orders(),
+                events: 7,
+                last: None,
+                found: None,
+            })),
             EngineError::RegistryNewer {
                 database: orders(),
                 found: "100.9".to_owned(),

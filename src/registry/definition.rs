@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::database::RegistrySchema;
-use crate::script::EngineKind;
+use crate::script::{Checksum, EngineKind};
 
 /// One of dbvc's own versions.
 #[derive(Debug, Clone, Copy)]
@@ -79,6 +79,14 @@ pub const OWN_VERSIONS: &[OwnVersion] = &[OwnVersion {
     transact_sql: include_str!("../../migrations/V100__version_control_schema.sql"),
     sqlite: include_str!("../../migrations/V100__version_control_schema.sqlite.sql"),
 }];
+
+/// The engine whose script of version 100 has this checksum.
+pub fn engine_of(checksum: &str) -> Option<EngineKind> {
+    let first = OWN_VERSIONS.first()?;
+    [EngineKind::SqlServer, EngineKind::Sqlite]
+        .into_iter()
+        .find(|engine| Checksum::of_text(first.script(*engine)).to_string() == checksum)
+}
 
 /// dbvc's own tables, which snapshots leave out.
 pub const OWN_TABLES: &[&str] = &[

@@ -132,6 +132,26 @@ pub fn chain(database_id: &DatabaseId, after: u64, limit: u32) -> Statement {
     ])
 }
 
+/// The oldest event that is left: `event_id`, `sequence`.
+pub fn oldest(database_id: &DatabaseId) -> Statement {
+    sql::EVENT_OLDEST.bind([database_id.as_str().into(), 1_u32.into()])
+}
+
+/// The event of a number: `event_id`.
+pub fn at(database_id: &DatabaseId, sequence: u64) -> Statement {
+    sql::EVENT_AT.bind([database_id.as_str().into(), number(sequence).into()])
+}
+
+/// The event of an id: `sequence`.
+pub fn by_id(database_id: &DatabaseId, event_id: &str) -> Statement {
+    sql::EVENT_BY_ID.bind([database_id.as_str().into(), event_id.into()])
+}
+
+/// How much of a database is on record as delivered: `events`, `migrations`.
+pub fn count_delivered(database_id: &DatabaseId) -> Statement {
+    sql::DELIVERED_COUNT.bind([database_id.as_str().into()])
+}
+
 /// The oldest events that the archive does not have, at most `limit`; without those that it has refused at or after a moment.
 pub fn undelivered(database_id: &DatabaseId, limit: u32, refused_before: Timestamp) -> Statement {
     sql::EVENTS_UNDELIVERED.bind([

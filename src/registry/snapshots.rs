@@ -138,6 +138,32 @@ pub fn unarchived(database_id: &DatabaseId, limit: u32, refused_before: Timestam
     ])
 }
 
+/// The snapshots that an archive has taken, and of which the registry has no content any more: `snapshot_id`.
+pub fn without_content(database_id: &DatabaseId) -> Statement {
+    sql::SNAPSHOTS_WITHOUT_CONTENT.bind([database_id.as_str().into()])
+}
+
+/// Stands in the place of a refusal for a snapshot that another archive has taken.
+const ELSEWHERE: &str = "another archive has its content";
+
+/// Notes of the snapshots without content that they are in another archive than the present one.
+pub fn mark_elsewhere(database_id: &DatabaseId) -> Statement {
+    sql::SNAPSHOTS_ELSEWHERE.bind([database_id.as_str().into(), ELSEWHERE.into()])
+}
+
+/// Gives a row when another archive than the present one has the content of a snapshot.
+pub fn is_elsewhere(snapshot_id: &str) -> Statement {
+    sql::SNAPSHOT_IS_ELSEWHERE.bind([snapshot_id.into(), ELSEWHERE.into()])
+}
+
+/// Takes the content of a snapshot back into the registry; the first statement changes a row only where it is not there.
+pub fn stage_again(snapshot_id: &str, parts: &[String]) -> Vec<Statement> {
+    let parts = (1..).zip(parts);
+    std::iter::once(sql::SNAPSHOT_STAGE_AGAIN.bind([snapshot_id.into()]))
+        .chain(parts.map(|(number, part)| stage_part(snapshot_id, number, part)))
+        .collect()
+}
+
 /// Notes that the archive does not accept a snapshot. Its parts stay staged.
 pub fn mark_refused(snapshot_id: &str, at: Timestamp, refusal: &str) -> Statement {
     sql::SNAPSHOT_REFUSED.bind([snapshot_id.into(), at.into(), refusal.into()])

@@ -148,6 +148,18 @@ statements! {
     SNAPSHOTS_UNARCHIVED = "SELECT snapshot_id, database_id, type, captured_at, captured_by, run_id, schema_hash, content_hash, \
         object_counts, size_bytes, parts, covers, archived_at, engine, expires_at FROM {own}schema_snapshots WHERE database_id = @P1 \
         AND archived_at IS NULL AND (refused_at IS NULL OR refused_at < @P3) ORDER BY covers {page @P2}";
+    // Neither the registry has their content nor, where there is none that could have it, an archive.
+    SNAPSHOTS_WITHOUT_CONTENT = "SELECT snapshot_id FROM {own}schema_snapshots WHERE database_id = @P1 AND archived_at IS NOT NULL \
+        AND (expires_at IS NULL OR expires_at > {now}) AND NOT EXISTS (SELECT 1 FROM {own}schema_snapshot_parts \
+        WHERE schema_snapshot_parts.snapshot_id = schema_snapshots.snapshot_id)";
+    // Another archive than the one that is asked now has their content.
+    SNAPSHOTS_ELSEWHERE = "UPDATE {own}schema_snapshots SET refusal = @P2 WHERE database_id = @P1 AND archived_at IS NOT NULL \
+        AND NOT EXISTS (SELECT 1 FROM {own}schema_snapshot_parts \
+        WHERE schema_snapshot_parts.snapshot_id = schema_snapshots.snapshot_id)";
+    SNAPSHOT_IS_ELSEWHERE = "SELECT snapshot_id FROM {own}schema_snapshots WHERE snapshot_id = @P1 AND archived_at IS NOT NULL \
+        AND refusal = @P2";
+    SNAPSHOT_STAGE_AGAIN = "UPDATE {own}schema_snapshots SET archived_at = NULL, refused_at = NULL, refusal = NULL \
+        WHERE snapshot_id = @P1 AND archived_at IS NOT NULL";
     SNAPSHOT_REFUSED = "UPDATE {own}schema_snapshots SET refused_at = @P2, refusal = @P3 WHERE snapshot_id = @P1";
     SNAPSHOTS_REFUSED = "SELECT snapshot_id, refusal FROM {own}schema_snapshots WHERE database_id = @P1 \
         AND archived_at IS NULL AND refused_at IS NOT NULL ORDER BY covers {page @P2}";
@@ -247,6 +259,9 @@ statements! {
     EVENTS_CHAIN = "SELECT event_id, database_id, sequence, migration_id, run_id, execution_id, type, at, executor, \
         principal, environment, data, previous_hash, hash FROM {own}audit_events WHERE database_id = @P1 AND sequence > @P2 \
         ORDER BY sequence {page @P3}";
+    EVENT_OLDEST = "SELECT event_id, sequence FROM {own}audit_events WHERE database_id = @P1 ORDER BY sequence {page @P2}";
+    EVENT_AT = "SELECT event_id FROM {own}audit_events WHERE database_id = @P1 AND sequence = @P2";
+    EVENT_BY_ID = "SELECT sequence FROM {own}audit_events WHERE event_id = @P2 AND database_id = @P1";
     EVENTS_UNDELIVERED = "SELECT event_id, database_id, sequence, migration_id, run_id, execution_id, type, at, executor, \
         principal, environment, data, previous_hash, hash FROM {own}audit_events WHERE database_id = @P1 \
         AND delivered_at IS NULL AND (refused_at IS NULL OR refused_at < @P3) ORDER BY sequence {page @P2}";
@@ -260,6 +275,8 @@ statements! {
     EVENTS_DELIVERED = "UPDATE {own}audit_events SET delivered_at = @P4, refused_at = NULL, refusal = NULL \
         WHERE database_id = @P1 AND sequence >= @P2 AND sequence <= @P3 AND delivered_at IS NULL";
     EVENTS_TO_DELIVER_AGAIN = "UPDATE {own}audit_events SET delivered_at = NULL, refused_at = NULL WHERE database_id = @P1";
+    DELIVERED_COUNT = "SELECT (SELECT COUNT(*) FROM {own}audit_events WHERE database_id = @P1 AND delivered_at IS NOT NULL) AS events, \
+        (SELECT COUNT(*) FROM {own}migration_registry WHERE database_id = @P1 AND archived_revision > 0) AS migrations";
     EVENT_LAST_OF_TYPE = "SELECT event_id, database_id, sequence, migration_id, run_id, execution_id, type, at, executor, \
         principal, environment, data, previous_hash, hash FROM {own}audit_events WHERE database_id = @P1 AND type = @P2 \
         ORDER BY sequence DESC {page @P3}";

@@ -12,6 +12,7 @@ pub mod lexer;
 pub mod model;
 pub mod normalise;
 pub mod page;
+mod presence;
 pub mod report;
 pub mod synchronise;
 
@@ -23,5 +24,6 @@ pub use model::{
     Part, Permission, PermissionState, PrimaryKey, ReferentialAction, Role, Schema, Securable,
     Sequence, SequenceCache, Synonym, Table, TableOptions, Trigger, Unique, Unknown, UserType,
 };
+pub use presence::Presence;
 pub use report::Report;
 pub use synchronise::{Compared, Dialect, Proposal, Purpose, proposal};

@@ -3,7 +3,7 @@
 use dbvc::audit::EventFilter;
 use serde_json::{Value, json};
 
-use crate::harness::{Place, Test, a_database, chain, expect_all, whole_chain};
+use crate::harness::{Place, Test, a_database, chain, expect_all, of, whole_chain};
 use crate::migrations::migration;
 use crate::snapshots::{expiring, snapshot};
 use crate::support::cosmos::as_written;
@@ -27,7 +27,7 @@ pub fn tests() -> Vec<Test> {
 async fn the_document_of_an_event_is_the_event(place: &Place) {
     let shop = a_database();
     let events = chain(&shop, 3);
-    expect_all(&place.archive.add_events(&events).await, 3);
+    expect_all(&place.archive.add_events(&of(&shop), &events).await, 3);
     let documents = place.documents("change-events", &shop).await;
     assert_eq!(documents.len(), 3);
     for (document, event) in documents.iter().zip(&events) {
@@ -39,7 +39,7 @@ async fn the_document_of_an_event_is_the_event(place: &Place) {
 async fn a_document_that_is_no_event_any_more_is_a_link_without_one(place: &Place) {
     let shop = a_database();
     let events = chain(&shop, 6);
-    expect_all(&place.archive.add_events(&events).await, 6);
+    expect_all(&place.archive.add_events(&of(&shop), &events).await, 6);
     let container = place.container("change-events").await;
     let change = async |number: usize, change: fn(&mut Value)| {
         let event = &events[number - 1];
@@ -58,7 +58,7 @@ async fn a_document_that_is_no_event_any_more_is_a_link_without_one(place: &Plac
         document.as_object_mut().unwrap().remove("principal");
     })
     .await;
-    let links = place.archive.chain(&shop, 0, 100).await.unwrap();
+    let links = place.archive.chain(&of(&shop), 0, 100).await.unwrap();
     let readable: Vec<(u64, bool)> = links
         .iter()
         .map(|link| (link.sequence, link.event.is_some()))
@@ -75,7 +75,7 @@ async fn a_document_that_is_no_event_any_more_is_a_link_without_one(place: &Plac
     // Whoever reads the history gets what is left, and as many as asked for.
     let found = place
         .archive
-        .events(&shop, &EventFilter::default(), 2)
+        .events(&of(&shop), &EventFilter::default(), 2)
         .await;
     let numbers: Vec<u64> = found.unwrap().iter().map(|event| event.sequence).collect();
     assert_eq!(numbers, [6, 1]);
@@ -84,7 +84,11 @@ async fn a_document_that_is_no_event_any_more_is_a_link_without_one(place: &Plac
 async fn a_snapshot_is_a_header_and_parts_that_are_named_by_their_content(place: &Place) {
     let shop = a_database();
     let first = snapshot(&shop, 1, &["one", "two"]);
-    place.archive.add_snapshot(&first).await.unwrap();
+    place
+        .archive
+        .add_snapshot(&of(&shop), &first)
+        .await
+        .unwrap();
     let documents = place.documents("schema-snapshots", &shop).await;
     let [header, parts @ ..] = &documents[..] else {
         panic!("there is a header");
@@ -102,10 +106,14 @@ async fn a_snapshot_is_a_header_and_parts_that_are_named_by_their_content(place:
     assert_eq!(found, [part(two, "two"), part(one, "one")]);
     // A later one of the same content brings a header only; one that differs in a part brings that part.
     let same = snapshot(&shop, 2, &["one", "two"]);
-    place.archive.add_snapshot(&same).await.unwrap();
+    place.archive.add_snapshot(&of(&shop), &same).await.unwrap();
     assert_eq!(place.documents("schema-snapshots", &shop).await.len(), 4);
     let similar = snapshot(&shop, 3, &["one", "three"]);
-    place.archive.add_snapshot(&similar).await.unwrap();
+    place
+        .archive
+        .add_snapshot(&of(&shop), &similar)
+        .await
+        .unwrap();
     assert_eq!(place.documents("schema-snapshots", &shop).await.len(), 6);
 }
 
@@ -127,7 +135,11 @@ async fn a_part_lives_as_long_as_the_longest_living_header(place: &Place) {
         if let Some(seconds) = life {
             added = expiring(added, seconds);
         }
-        place.archive.add_snapshot(&added).await.unwrap();
+        place
+            .archive
+            .add_snapshot(&of(&shop), &added)
+            .await
+            .unwrap();
         let (headers, part) = of_one_content(place, &shop).await;
         let header = headers
             .into_iter()
@@ -157,13 +169,18 @@ async fn what_two_instances_extend_at_once_lives_as_long_as_the_longer_one_says(
     const DAY: u32 = 24 * 3600;
     for _ in 0..5 {
         let shop = a_database();
+        let main = of(&shop);
         let short = expiring(snapshot(&shop, 1, &["the schema"]), DAY);
-        place.archive.add_snapshot(&short).await.unwrap();
+        place
+            .archive
+            .add_snapshot(&of(&shop), &short)
+            .await
+            .unwrap();
         let stays = snapshot(&shop, 2, &["the schema"]);
         let long = expiring(snapshot(&shop, 3, &["the schema"]), 90 * DAY);
         let instances = [place.another_instance(), place.another_instance()];
         let added = [&stays, &long].into_iter().zip(&instances);
-        let added = added.map(|(snapshot, archive)| archive.add_snapshot(snapshot));
+        let added = added.map(|(snapshot, archive)| archive.add_snapshot(&main, snapshot));
         for added in futures_util::future::join_all(added).await {
             added.unwrap();
         }
@@ -184,7 +201,11 @@ async fn parts_of_a_schema_that_nobody_changes_are_not_written_again(place: &Pla
             snapshot(&shop, hours, &["the schema"]),
             90 * DAY + hours * 3600,
         );
-        place.archive.add_snapshot(&added).await.unwrap();
+        place
+            .archive
+            .add_snapshot(&of(&shop), &added)
+            .await
+            .unwrap();
         let (_, part) = of_one_content(place, &shop).await;
         versions.push(part["_etag"].as_str().unwrap().to_owned());
     }
@@ -198,7 +219,7 @@ async fn a_migration_is_a_document_and_long_scripts_are_parts(place: &Place) {
     expect_all(
         &place
             .archive
-            .put_migrations(std::slice::from_ref(&short))
+            .put_migrations(&of(&shop), std::slice::from_ref(&short))
             .await,
         1,
     );
@@ -223,13 +244,13 @@ async fn a_migration_is_a_document_and_long_scripts_are_parts(place: &Place) {
     for revision in [2, 3] {
         let mut long = migration(&shop, "V1__a", revision);
         long.up_script = "SELECT 1;\n".repeat(400_000);
-        expect_all(&place.archive.put_migrations(&[long]).await, 1);
+        expect_all(&place.archive.put_migrations(&of(&shop), &[long]).await, 1);
         assert_eq!(parts().await, [revision; 3]);
     }
     expect_all(
         &place
             .archive
-            .put_migrations(&[migration(&shop, "V1__a", 4)])
+            .put_migrations(&of(&shop), &[migration(&shop, "V1__a", 4)])
             .await,
         1,
     );
@@ -239,30 +260,39 @@ async fn a_migration_is_a_document_and_long_scripts_are_parts(place: &Place) {
 async fn pages_of_any_size_give_the_same(place: &Place) {
     let shop = a_database();
     let events = chain(&shop, 23);
-    expect_all(&place.archive.add_events(&events).await, 23);
+    expect_all(&place.archive.add_events(&of(&shop), &events).await, 23);
     let copies: Vec<_> = (10..19)
         .map(|number| migration(&shop, &format!("V{number}__x"), 1))
         .collect();
-    expect_all(&place.archive.put_migrations(&copies).await, 9);
+    expect_all(&place.archive.put_migrations(&of(&shop), &copies).await, 9);
     for minutes in 0..5 {
         let added = snapshot(&shop, minutes, &["the schema"]);
-        place.archive.add_snapshot(&added).await.unwrap();
+        place
+            .archive
+            .add_snapshot(&of(&shop), &added)
+            .await
+            .unwrap();
     }
     for page in [1, 2, 5, 100] {
         place.account_in_memory().set_page(page);
         assert_eq!(whole_chain(place.archive.as_ref(), &shop).await, events);
         let newest = place
             .archive
-            .events(&shop, &EventFilter::default(), 20)
+            .events(&of(&shop), &EventFilter::default(), 20)
             .await
             .unwrap();
         assert!(newest.iter().eq(events.iter().rev().take(20)));
-        assert_eq!(place.archive.migrations(&shop).await.unwrap(), copies);
+        assert_eq!(place.archive.migrations(&of(&shop)).await.unwrap(), copies);
         assert_eq!(
-            place.archive.snapshot_headers(&shop).await.unwrap().len(),
+            place
+                .archive
+                .snapshot_headers(&of(&shop))
+                .await
+                .unwrap()
+                .len(),
             5
         );
-        expect_all(&place.archive.add_events(&events).await, 23);
-        expect_all(&place.archive.put_migrations(&copies).await, 9);
+        expect_all(&place.archive.add_events(&of(&shop), &events).await, 23);
+        expect_all(&place.archive.put_migrations(&of(&shop), &copies).await, 9);
     }
 }

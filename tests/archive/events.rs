@@ -4,7 +4,9 @@ use dbvc::audit::{Event, EventFilter, EventType};
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::harness::{Place, Test, a_database, chain, chain_with, expect_all, moment, whole_chain};
+use crate::harness::{
+    Place, Test, a_database, chain, chain_with, expect_all, moment, of, whole_chain,
+};
 
 pub fn tests() -> Vec<Test> {
     archive_tests![Each:
@@ -27,48 +29,55 @@ async fn nothing_is_in_an_archive_that_was_never_written_to(place: &Place) {
     let (archive, shop) = (&place.archive, a_database());
     archive.ping().await.unwrap();
     let filter = EventFilter::default();
-    assert_eq!(archive.events(&shop, &filter, 10).await.unwrap(), []);
-    assert_eq!(archive.chain(&shop, 0, 10).await.unwrap(), []);
-    assert_eq!(archive.snapshot_headers(&shop).await.unwrap(), []);
-    assert_eq!(archive.snapshot(&shop, "none").await.unwrap(), None);
-    assert_eq!(archive.migrations(&shop).await.unwrap(), []);
-    expect_all(&archive.add_events(&[]).await, 0);
-    expect_all(&archive.put_migrations(&[]).await, 0);
+    assert_eq!(archive.events(&of(&shop), &filter, 10).await.unwrap(), []);
+    assert_eq!(archive.chain(&of(&shop), 0, 10).await.unwrap(), []);
+    assert_eq!(archive.snapshot_headers(&of(&shop)).await.unwrap(), []);
+    assert_eq!(archive.snapshot(&of(&shop), "none").await.unwrap(), None);
+    assert_eq!(archive.migrations(&of(&shop)).await.unwrap(), []);
+    expect_all(&archive.add_events(&of(&shop), &[]).await, 0);
+    expect_all(&archive.put_migrations(&of(&shop), &[]).await, 0);
 }
 
 async fn events_are_kept_as_they_are_and_found_newest_first(place: &Place) {
     let shop = a_database();
     let events = chain(&shop, 12);
-    expect_all(&place.archive.add_events(&events[..5]).await, 5);
-    expect_all(&place.archive.add_events(&events[5..]).await, 7);
+    expect_all(&place.archive.add_events(&of(&shop), &events[..5]).await, 5);
+    expect_all(&place.archive.add_events(&of(&shop), &events[5..]).await, 7);
     place.archive.ping().await.unwrap();
     assert_eq!(whole_chain(place.archive.as_ref(), &shop).await, events);
     let everything = EventFilter::default();
-    let all = place.archive.events(&shop, &everything, 100).await.unwrap();
+    let all = place
+        .archive
+        .events(&of(&shop), &everything, 100)
+        .await
+        .unwrap();
     assert_eq!(all, newest_first(&events));
 }
 
 async fn what_is_there_already_counts_as_added_and_stays(place: &Place) {
     let shop = a_database();
     let events = chain(&shop, 9);
-    expect_all(&place.archive.add_events(&events[..4]).await, 4);
-    expect_all(&place.archive.add_events(&events[..4]).await, 4);
-    expect_all(&place.archive.add_events(&events[2..7]).await, 5);
-    expect_all(&place.archive.add_events(&events[8..]).await, 1);
+    expect_all(&place.archive.add_events(&of(&shop), &events[..4]).await, 4);
+    expect_all(&place.archive.add_events(&of(&shop), &events[..4]).await, 4);
+    expect_all(
+        &place.archive.add_events(&of(&shop), &events[2..7]).await,
+        5,
+    );
+    expect_all(&place.archive.add_events(&of(&shop), &events[8..]).await, 1);
     // One that is missing in between is filled in.
-    expect_all(&place.archive.add_events(&events).await, 9);
+    expect_all(&place.archive.add_events(&of(&shop), &events).await, 9);
     assert_eq!(whole_chain(place.archive.as_ref(), &shop).await, events);
     // Another event of an id that is taken does not take its place.
     let mut other = events[3].clone();
     other.executor = "somebody else".to_owned();
-    expect_all(&place.archive.add_events(&[other]).await, 1);
+    expect_all(&place.archive.add_events(&of(&shop), &[other]).await, 1);
     assert_eq!(whole_chain(place.archive.as_ref(), &shop).await, events);
 }
 
 async fn filters_and_limits_choose_what_is_read(place: &Place) {
     let shop = a_database();
     let events = chain(&shop, 24);
-    expect_all(&place.archive.add_events(&events).await, 24);
+    expect_all(&place.archive.add_events(&of(&shop), &events).await, 24);
     let of_one = EventFilter {
         migration_id: Some("V3__x".to_owned()),
         ..EventFilter::default()
@@ -113,7 +122,11 @@ async fn filters_and_limits_choose_what_is_read(place: &Place) {
         });
         expected.truncate(limit as usize);
         assert!(!expected.is_empty(), "{filter:?} finds something");
-        let found = place.archive.events(&shop, &filter, limit).await.unwrap();
+        let found = place
+            .archive
+            .events(&of(&shop), &filter, limit)
+            .await
+            .unwrap();
         assert_eq!(found, expected, "{filter:?} {limit}");
     }
 }
@@ -121,11 +134,11 @@ async fn filters_and_limits_choose_what_is_read(place: &Place) {
 async fn a_chain_is_read_in_pieces(place: &Place) {
     let shop = a_database();
     let events = chain(&shop, 11);
-    expect_all(&place.archive.add_events(&events).await, 11);
+    expect_all(&place.archive.add_events(&of(&shop), &events).await, 11);
     let mut read = Vec::new();
     loop {
         let after = read.len() as u64;
-        let piece = place.archive.chain(&shop, after, 4).await.unwrap();
+        let piece = place.archive.chain(&of(&shop), after, 4).await.unwrap();
         assert!(piece.len() <= 4);
         if piece.is_empty() {
             break;
@@ -142,8 +155,8 @@ async fn databases_do_not_mix(place: &Place) {
     let (shop, orders) = (a_database(), a_database());
     let of_shop = chain(&shop, 3);
     let of_orders = chain(&orders, 5);
-    expect_all(&place.archive.add_events(&of_shop).await, 3);
-    expect_all(&place.archive.add_events(&of_orders).await, 5);
+    expect_all(&place.archive.add_events(&of(&shop), &of_shop).await, 3);
+    expect_all(&place.archive.add_events(&of(&orders), &of_orders).await, 5);
     assert_eq!(whole_chain(place.archive.as_ref(), &shop).await, of_shop);
     assert_eq!(
         whole_chain(place.archive.as_ref(), &orders).await,
@@ -154,7 +167,7 @@ async fn databases_do_not_mix(place: &Place) {
 async fn more_events_than_a_batch_holds_are_all_kept(place: &Place) {
     let shop = a_database();
     let events = chain(&shop, 250);
-    expect_all(&place.archive.add_events(&events).await, 250);
+    expect_all(&place.archive.add_events(&of(&shop), &events).await, 250);
     assert_eq!(whole_chain(place.archive.as_ref(), &shop).await, events);
     // As large as events get: forty of them are more than a batch may have.
     let large = a_database();
@@ -164,15 +177,21 @@ async fn more_events_than_a_batch_holds_are_all_kept(place: &Place) {
         40,
         |number| json!({ "number": number, "texts": vec![&long[..1500]; 6] }),
     );
-    expect_all(&place.archive.add_events(&events).await, 40);
+    expect_all(&place.archive.add_events(&of(&large), &events).await, 40);
     assert_eq!(whole_chain(place.archive.as_ref(), &large).await, events);
 }
 
 async fn two_instances_may_add_the_same_at_once(place: &Place) {
     let shop = a_database();
+    let main = of(&shop);
     let events = chain(&shop, 60);
     let instances: Vec<_> = (0..3).map(|_| place.another_instance()).collect();
-    let added = join_all(instances.iter().map(|archive| archive.add_events(&events))).await;
+    let added = join_all(
+        instances
+            .iter()
+            .map(|archive| archive.add_events(&main, &events)),
+    )
+    .await;
     for added in &added {
         expect_all(added, 60);
     }

@@ -10,7 +10,7 @@ use azure_data_cosmos_driver::in_memory_emulator::ContainerConfig;
 use dbvc::audit::cosmos::CosmosArchive;
 use dbvc::audit::{Added, Archive, ArchiveErrorKind, Event};
 
-use crate::harness::{Place, Test, a_database, chain, chain_with, expect_all, whole_chain};
+use crate::harness::{Place, Test, a_database, chain, chain_with, expect_all, of, whole_chain};
 use crate::migrations::migration;
 use crate::snapshots::snapshot;
 use crate::support::cosmos::Fate;
@@ -44,7 +44,7 @@ async fn what_the_driver_does_not_get_over_is_told_and_nothing_is_lost(place: &P
     let shop = a_database();
     let events = chain(&shop, 30);
     // So that the containers are there before anything fails.
-    expect_all(&place.archive.add_events(&events[..1]).await, 1);
+    expect_all(&place.archive.add_events(&of(&shop), &events[..1]).await, 1);
     for error in [
         FaultInjectionErrorType::Timeout,
         FaultInjectionErrorType::TooManyRequests,
@@ -64,7 +64,7 @@ async fn what_the_driver_does_not_get_over_is_told_and_nothing_is_lost(place: &P
             .await;
         let archive = CosmosArchive::new(handle);
         let before = whole_chain(&archive, &shop).await;
-        let added = archive.add_events(&events).await;
+        let added = archive.add_events(&of(&shop), &events).await;
         let stopped = added.stopped.expect("it does not succeed");
         assert_eq!(
             stopped.kind,
@@ -77,7 +77,7 @@ async fn what_the_driver_does_not_get_over_is_told_and_nothing_is_lost(place: &P
             rule.disable();
         }
         let more = before.len() + 4;
-        expect_all(&archive.add_events(&events[..more]).await, more);
+        expect_all(&archive.add_events(&of(&shop), &events[..more]).await, more);
     }
     assert!(whole_chain(place.archive.as_ref(), &shop).await == events[..29]);
 }
@@ -85,7 +85,7 @@ async fn what_the_driver_does_not_get_over_is_told_and_nothing_is_lost(place: &P
 async fn an_answer_that_is_lost_leaves_nothing_twice(place: &Place) {
     let shop = a_database();
     let events = chain(&shop, 130);
-    expect_all(&place.archive.add_events(&events[..1]).await, 1);
+    expect_all(&place.archive.add_events(&of(&shop), &events[..1]).await, 1);
     let error = FaultInjectionErrorType::ResponseTimeoutAfterService;
     let rules = vec![
         fault(error, FaultOperationType::BatchItem),
@@ -97,20 +97,21 @@ async fn an_answer_that_is_lost_leaves_nothing_twice(place: &Place) {
         .await;
     let archive = CosmosArchive::new(handle);
     // Nobody was told that they are there.
-    let added = archive.add_events(&events).await;
+    let added = archive.add_events(&of(&shop), &events).await;
     assert!(added.count < 130);
     for rule in &rules {
         rule.disable();
     }
-    expect_all(&archive.add_events(&events).await, 130);
+    expect_all(&archive.add_events(&of(&shop), &events).await, 130);
     assert!(whole_chain(&archive, &shop).await == events);
 }
 
 /// Adds until all is added, as deliveries do that go on where the last one stopped.
 async fn add_all(archive: &dyn Archive, events: &[Event]) {
     let mut rest = events;
+    let partition = of(&events[0].database_id);
     for _ in 0..200 {
-        let Added { count, stopped } = archive.add_events(rest).await;
+        let Added { count, stopped } = archive.add_events(&partition, rest).await;
         rest = &rest[count..];
         if rest.is_empty() {
             return;
@@ -162,16 +163,21 @@ async fn a_connection_that_comes_and_goes_delivers_everything_once(place: &Place
         }));
         while place
             .archive
-            .put_migrations(std::slice::from_ref(&copy))
+            .put_migrations(&of(&shop), std::slice::from_ref(&copy))
             .await
             .count
             == 0
         {}
-        while place.archive.add_snapshot(&snapshot).await.is_err() {}
-        assert!(place.archive.migrations(&shop).await.unwrap() == [copy]);
+        while place
+            .archive
+            .add_snapshot(&of(&shop), &snapshot)
+            .await
+            .is_err()
+        {}
+        assert!(place.archive.migrations(&of(&shop)).await.unwrap() == [copy]);
         let found = place
             .archive
-            .snapshot(&shop, &snapshot.header.snapshot_id)
+            .snapshot(&of(&shop), &snapshot.header.snapshot_id)
             .await;
         assert_eq!(found.unwrap(), Some(snapshot));
     }
@@ -201,40 +207,55 @@ async fn a_document_that_is_refused_is_told_and_what_stands_before_it_is_added(p
     let shop = a_database();
     let mut events = chain(&shop, 9);
     events[4].data = serde_json::json!({"text": "x".repeat(2_200_000)});
-    let added = place.archive.add_events(&events).await;
+    let added = place.archive.add_events(&of(&shop), &events).await;
     assert_eq!(added.count, 4);
     let stopped = added.stopped.unwrap();
     assert_eq!(stopped.kind, ArchiveErrorKind::Refused, "{stopped}");
-    expect_all(&place.archive.add_events(&events[5..]).await, 4);
+    expect_all(&place.archive.add_events(&of(&shop), &events[5..]).await, 4);
     let mut copies: Vec<_> = (1..6)
         .map(|n| migration(&shop, &format!("V{n}__x"), 1))
         .collect();
     copies[2].description = Some("x".repeat(2_200_000));
-    let put = place.archive.put_migrations(&copies).await;
+    let put = place.archive.put_migrations(&of(&shop), &copies).await;
     assert_eq!(put.count, 2);
     assert_eq!(put.stopped.unwrap().kind, ArchiveErrorKind::Refused);
-    expect_all(&place.archive.put_migrations(&copies[3..]).await, 2);
+    expect_all(
+        &place.archive.put_migrations(&of(&shop), &copies[3..]).await,
+        2,
+    );
 }
 
 async fn a_snapshot_whose_writing_was_cut_off_is_never_seen(place: &Place) {
     let shop = a_database();
     let whole = snapshot(&shop, 1, &["one"]);
-    place.archive.add_snapshot(&whole).await.unwrap();
+    place
+        .archive
+        .add_snapshot(&of(&shop), &whole)
+        .await
+        .unwrap();
     let cut_off = snapshot(&shop, 2, &["one", "two", "three"]);
     // The part "two" is written, nothing after it is.
     place
         .account_in_memory()
         .set_fates([Fate::Answered].into_iter().chain([Fate::Refused(401); 50]));
-    place.archive.add_snapshot(&cut_off).await.unwrap_err();
+    place
+        .archive
+        .add_snapshot(&of(&shop), &cut_off)
+        .await
+        .unwrap_err();
     place.account_in_memory().set_fates([]);
     assert_eq!(place.documents("schema-snapshots", &shop).await.len(), 3);
-    let headers = place.archive.snapshot_headers(&shop).await.unwrap();
+    let headers = place.archive.snapshot_headers(&of(&shop)).await.unwrap();
     assert_eq!(headers, [whole.header]);
     let id = &cut_off.header.snapshot_id;
-    assert_eq!(place.archive.snapshot(&shop, id).await.unwrap(), None);
-    place.archive.add_snapshot(&cut_off).await.unwrap();
+    assert_eq!(place.archive.snapshot(&of(&shop), id).await.unwrap(), None);
+    place
+        .archive
+        .add_snapshot(&of(&shop), &cut_off)
+        .await
+        .unwrap();
     assert_eq!(
-        place.archive.snapshot(&shop, id).await.unwrap(),
+        place.archive.snapshot(&of(&shop), id).await.unwrap(),
         Some(cut_off)
     );
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use azure_data_cosmos::{ContainerClient, CosmosClient};
 use dbvc::audit::cosmos::CosmosArchive;
 use dbvc::audit::embedded::EmbeddedArchive;
-use dbvc::audit::{Added, Archive, Event, EventDraft, EventType};
+use dbvc::audit::{Added, Archive, Event, EventDraft, EventType, Partition};
 use dbvc::database::cosmos::{CosmosAccount, CosmosClients};
 use dbvc::script::DatabaseId;
 use libtest_mimic::{Arguments, Completion, Trial};
@@ -210,9 +210,19 @@ pub fn expect_all(added: &Added, count: usize) {
     );
 }
 
-/// The events of a chain, each of which must be one.
+/// The partition named like a database.
+pub fn of(database: &DatabaseId) -> Partition {
+    Partition::main(database)
+}
+
+/// The events of a chain in the partition named like its database, each of which must be one.
 pub async fn whole_chain(archive: &dyn Archive, database: &DatabaseId) -> Vec<Event> {
-    let links = archive.chain(database, 0, 10_000).await.expect("a chain");
+    whole_chain_in(archive, &of(database)).await
+}
+
+/// The events of a chain, each of which must be one.
+pub async fn whole_chain_in(archive: &dyn Archive, partition: &Partition) -> Vec<Event> {
+    let links = archive.chain(partition, 0, 10_000).await.expect("a chain");
     links
         .into_iter()
         .map(|link| link.event.expect("an event"))

@@ -4,7 +4,7 @@ use dbvc::audit::ArchivedMigration;
 use dbvc::script::DatabaseId;
 use futures_util::future::join_all;
 
-use crate::harness::{Place, Test, a_database, expect_all, moment};
+use crate::harness::{Place, Test, a_database, expect_all, moment, of};
 
 pub fn tests() -> Vec<Test> {
     archive_tests![Each:
@@ -48,11 +48,20 @@ async fn a_copy_is_read_as_it_was_put(place: &Place) {
         copy.down_script = (id != "V1__a").then(|| "DROP".to_owned());
         expected.push(copy);
     }
-    expect_all(&place.archive.put_migrations(&expected).await, 4);
-    expect_all(&place.archive.put_migrations(&expected).await, 4);
+    expect_all(
+        &place.archive.put_migrations(&of(&shop), &expected).await,
+        4,
+    );
+    expect_all(
+        &place.archive.put_migrations(&of(&shop), &expected).await,
+        4,
+    );
     expected.sort_by(|a, b| a.migration_id.cmp(&b.migration_id));
-    assert_eq!(place.archive.migrations(&shop).await.unwrap(), expected);
-    assert_eq!(place.archive.migrations(&other).await.unwrap(), []);
+    assert_eq!(
+        place.archive.migrations(&of(&shop)).await.unwrap(),
+        expected
+    );
+    assert_eq!(place.archive.migrations(&of(&other)).await.unwrap(), []);
 }
 
 async fn a_copy_gives_way_to_the_same_or_a_newer_revision_only(place: &Place) {
@@ -60,8 +69,8 @@ async fn a_copy_gives_way_to_the_same_or_a_newer_revision_only(place: &Place) {
     let put = async |revision: u64, author: &str| {
         let mut copy = migration(&shop, "V1__a", revision);
         copy.author = author.to_owned();
-        expect_all(&place.archive.put_migrations(&[copy]).await, 1);
-        let copies = place.archive.migrations(&shop).await.unwrap();
+        expect_all(&place.archive.put_migrations(&of(&shop), &[copy]).await, 1);
+        let copies = place.archive.migrations(&of(&shop)).await.unwrap();
         assert_eq!(copies.len(), 1);
         (copies[0].revision, copies[0].author.clone())
     };
@@ -75,8 +84,8 @@ async fn a_copy_gives_way_to_the_same_or_a_newer_revision_only(place: &Place) {
         migration(&shop, "V2__b", 1),
         migration(&shop, "V3__c", 1),
     ];
-    expect_all(&place.archive.put_migrations(&list).await, 3);
-    let copies = place.archive.migrations(&shop).await.unwrap();
+    expect_all(&place.archive.put_migrations(&of(&shop), &list).await, 3);
+    let copies = place.archive.migrations(&of(&shop)).await.unwrap();
     let revisions: Vec<u64> = copies.iter().map(|copy| copy.revision).collect();
     assert_eq!(revisions, [10, 1, 1]);
 }
@@ -86,15 +95,27 @@ async fn more_copies_than_a_batch_holds_are_all_kept(place: &Place) {
     let mut copies: Vec<_> = (0..230)
         .map(|number| migration(&shop, &format!("V{number:03}__x"), 1))
         .collect();
-    expect_all(&place.archive.put_migrations(&copies[..20]).await, 20);
-    expect_all(&place.archive.put_migrations(&copies).await, 230);
+    expect_all(
+        &place
+            .archive
+            .put_migrations(&of(&shop), &copies[..20])
+            .await,
+        20,
+    );
+    expect_all(
+        &place.archive.put_migrations(&of(&shop), &copies).await,
+        230,
+    );
     // Large ones among the small.
     for number in [3, 4, 50, 229] {
         copies[number] = migration(&shop, &format!("V{number:03}__x"), 2);
         copies[number].up_script = "x".repeat(400_000 * number.min(5));
     }
-    expect_all(&place.archive.put_migrations(&copies).await, 230);
-    assert!(place.archive.migrations(&shop).await.unwrap() == copies);
+    expect_all(
+        &place.archive.put_migrations(&of(&shop), &copies).await,
+        230,
+    );
+    assert!(place.archive.migrations(&of(&shop)).await.unwrap() == copies);
 }
 
 async fn long_scripts_are_read_back_and_make_room_for_others(place: &Place) {
@@ -106,37 +127,38 @@ async fn long_scripts_are_read_back_and_make_room_for_others(place: &Place) {
     expect_all(
         &place
             .archive
-            .put_migrations(std::slice::from_ref(&long))
+            .put_migrations(&of(&shop), std::slice::from_ref(&long))
             .await,
         1,
     );
-    assert!(place.archive.migrations(&shop).await.unwrap() == [long.clone()]);
+    assert!(place.archive.migrations(&of(&shop)).await.unwrap() == [long.clone()]);
     let mut longer = migration(&shop, "V1__long", 2);
     longer.up_script = format!("{}-- and more", long.up_script);
     longer.down_script.clone_from(&long.down_script);
     expect_all(
         &place
             .archive
-            .put_migrations(std::slice::from_ref(&longer))
+            .put_migrations(&of(&shop), std::slice::from_ref(&longer))
             .await,
         1,
     );
     // The former revision comes late.
-    expect_all(&place.archive.put_migrations(&[long]).await, 1);
-    assert!(place.archive.migrations(&shop).await.unwrap() == [longer]);
+    expect_all(&place.archive.put_migrations(&of(&shop), &[long]).await, 1);
+    assert!(place.archive.migrations(&of(&shop)).await.unwrap() == [longer]);
     let short = migration(&shop, "V1__long", 3);
     expect_all(
         &place
             .archive
-            .put_migrations(std::slice::from_ref(&short))
+            .put_migrations(&of(&shop), std::slice::from_ref(&short))
             .await,
         1,
     );
-    assert!(place.archive.migrations(&shop).await.unwrap() == [short]);
+    assert!(place.archive.migrations(&of(&shop)).await.unwrap() == [short]);
 }
 
 async fn of_two_instances_the_newer_revision_wins(place: &Place) {
     let shop = a_database();
+    let main = of(&shop);
     let revisions: Vec<Vec<_>> = (1..=4)
         .map(|revision| {
             let mut long = migration(&shop, "V1__long", revision);
@@ -148,9 +170,9 @@ async fn of_two_instances_the_newer_revision_wins(place: &Place) {
     let put = instances
         .iter()
         .zip(&revisions)
-        .map(|(archive, copies)| archive.put_migrations(copies));
+        .map(|(archive, copies)| archive.put_migrations(&main, copies));
     for put in join_all(put).await {
         expect_all(&put, 2);
     }
-    assert!(place.archive.migrations(&shop).await.unwrap() == revisions[3]);
+    assert!(place.archive.migrations(&of(&shop)).await.unwrap() == revisions[3]);
 }

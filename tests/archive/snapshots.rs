@@ -6,7 +6,7 @@ use dbvc::time::Timestamp;
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::harness::{Place, Test, a_database, moment};
+use crate::harness::{Place, Test, a_database, moment, of};
 
 pub fn tests() -> Vec<Test> {
     archive_tests![Each:
@@ -52,9 +52,8 @@ pub fn expiring(mut snapshot: ArchivedSnapshot, seconds: u32) -> ArchivedSnapsho
 
 async fn read(place: &Place, snapshot: &ArchivedSnapshot) -> Option<ArchivedSnapshot> {
     let header = &snapshot.header;
-    let read = place
-        .archive
-        .snapshot(&header.database_id, &header.snapshot_id);
+    let partition = of(&header.database_id);
+    let read = place.archive.snapshot(&partition, &header.snapshot_id);
     read.await.unwrap()
 }
 
@@ -62,9 +61,13 @@ async fn a_snapshot_is_read_as_it_was_added(place: &Place) {
     let shop = a_database();
     let all: String = ('\u{0}'..='\u{ff}').chain("€😀\u{2028}".chars()).collect();
     let added = snapshot(&shop, 1, &["{\"tables\":", &all, "", "the end"]);
-    place.archive.add_snapshot(&added).await.unwrap();
+    place
+        .archive
+        .add_snapshot(&of(&shop), &added)
+        .await
+        .unwrap();
     assert_eq!(read(place, &added).await, Some(added.clone()));
-    let other = a_database();
+    let other = of(&a_database());
     let elsewhere = place.archive.snapshot(&other, &added.header.snapshot_id);
     assert_eq!(elsewhere.await.unwrap(), None);
 }
@@ -72,13 +75,21 @@ async fn a_snapshot_is_read_as_it_was_added(place: &Place) {
 async fn a_snapshot_that_is_there_already_stays(place: &Place) {
     let shop = a_database();
     let added = snapshot(&shop, 1, &["first"]);
-    place.archive.add_snapshot(&added).await.unwrap();
+    place
+        .archive
+        .add_snapshot(&of(&shop), &added)
+        .await
+        .unwrap();
     let mut other = snapshot(&shop, 2, &["second"]);
     other
         .header
         .snapshot_id
         .clone_from(&added.header.snapshot_id);
-    place.archive.add_snapshot(&other).await.unwrap();
+    place
+        .archive
+        .add_snapshot(&of(&shop), &other)
+        .await
+        .unwrap();
     assert_eq!(read(place, &added).await, Some(added));
 }
 
@@ -87,12 +98,16 @@ async fn headers_are_listed_oldest_first(place: &Place) {
     let mut expected = Vec::new();
     for minutes in [3, 1, 2] {
         let added = snapshot(&shop, minutes, &["the same content"]);
-        place.archive.add_snapshot(&added).await.unwrap();
+        place
+            .archive
+            .add_snapshot(&of(&shop), &added)
+            .await
+            .unwrap();
         expected.push(added.header);
     }
     expected.sort_by_key(|header| header.captured_at);
     assert_eq!(
-        place.archive.snapshot_headers(&shop).await.unwrap(),
+        place.archive.snapshot_headers(&of(&shop)).await.unwrap(),
         expected
     );
 }
@@ -104,12 +119,12 @@ async fn what_has_expired_is_not_there_any_more(place: &Place) {
     let mut gone = expiring(snapshot(&shop, 3, &["a schema"]), 0);
     gone.header.expires_at = Some(moment(0));
     for added in [&lasts, &gone, &stays] {
-        place.archive.add_snapshot(added).await.unwrap();
+        place.archive.add_snapshot(&of(&shop), added).await.unwrap();
     }
     assert_eq!(read(place, &lasts).await, Some(lasts.clone()));
     assert_eq!(read(place, &stays).await, Some(stays.clone()));
     assert_eq!(read(place, &gone).await, None);
-    let headers = place.archive.snapshot_headers(&shop).await.unwrap();
+    let headers = place.archive.snapshot_headers(&of(&shop)).await.unwrap();
     assert_eq!(headers, [stays.header, lasts.header]);
 }
 
@@ -120,10 +135,18 @@ async fn a_snapshot_of_twelve_megabytes_is_read_back(place: &Place) {
         .collect();
     let parts: Vec<&str> = part.iter().map(String::as_str).collect();
     let added = snapshot(&shop, 1, &parts);
-    place.archive.add_snapshot(&added).await.unwrap();
+    place
+        .archive
+        .add_snapshot(&of(&shop), &added)
+        .await
+        .unwrap();
     // One part as a whole would not fit into a document.
     let in_one = snapshot(&shop, 2, &[&added.parts.concat()]);
-    place.archive.add_snapshot(&in_one).await.unwrap();
+    place
+        .archive
+        .add_snapshot(&of(&shop), &in_one)
+        .await
+        .unwrap();
     for added in [added, in_one] {
         let found = read(place, &added).await.unwrap();
         assert_eq!(found.header, added.header);
@@ -133,11 +156,12 @@ async fn a_snapshot_of_twelve_megabytes_is_read_back(place: &Place) {
 
 async fn two_instances_may_add_the_same_snapshot_at_once(place: &Place) {
     let shop = a_database();
+    let main = of(&shop);
     let same = snapshot(&shop, 1, &["one", "two"]);
     let short = expiring(snapshot(&shop, 2, &["one", "two"]), 60);
     let instances: Vec<_> = (0..4).map(|_| place.another_instance()).collect();
     let added = instances.iter().enumerate().map(|(number, archive)| {
-        archive.add_snapshot(if number % 2 == 0 { &same } else { &short })
+        archive.add_snapshot(&main, if number % 2 == 0 { &same } else { &short })
     });
     for added in join_all(added).await {
         added.unwrap();

@@ -8,6 +8,7 @@ pub mod cosmos;
 pub mod dbvc;
 pub mod drift_script;
 pub mod host;
+pub mod machine;
 pub mod proxy;
 pub mod scene;
 pub mod server;

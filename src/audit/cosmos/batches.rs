@@ -5,8 +5,8 @@ use azure_data_cosmos::{ContainerClient, TransactionalBatch};
 use serde_json::Value;
 
 use crate::database::cosmos::{CosmosFault, FaultKind};
-use crate::script::DatabaseId;
 
+use super::super::stream::Partition;
 use super::documents::{self, Document};
 
 /// Most writes of a batch.
@@ -60,17 +60,17 @@ pub(super) fn fitting<'a>(documents: impl IntoIterator<Item = &'a Document>) -> 
 /// What is not about one of the documents: the same may succeed later.
 pub(super) async fn write(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     writes: &[Write],
 ) -> Result<Outcome, CosmosFault> {
     if let [write] = writes {
-        return match one(container, database, write).await {
+        return match one(container, partition, write).await {
             Ok(()) => Ok(Outcome::Written),
             Err(fault) if is_about_document(&fault) => Ok(Outcome::Apart),
             Err(fault) => Err(fault),
         };
     }
-    let mut batch = TransactionalBatch::new(database.as_str().to_owned());
+    let mut batch = TransactionalBatch::new(partition.key().to_owned());
     for write in writes {
         batch = match &write.replaces {
             None => batch.create_item(&write.document)?,
@@ -115,13 +115,13 @@ pub(super) async fn write(
 /// Writes one.
 pub(super) async fn one(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     write: &Write,
 ) -> Result<(), CosmosFault> {
     match &write.replaces {
-        None => documents::create(container, database, &write.id, &write.document).await,
+        None => documents::create(container, partition, &write.id, &write.document).await,
         Some(replaced) => {
-            documents::replace(container, database, &write.id, &write.document, replaced).await
+            documents::replace(container, partition, &write.id, &write.document, replaced).await
         }
     }
 }

@@ -8,7 +8,8 @@ use futures_util::{Stream, StreamExt as _};
 use serde_json::{Map, Value};
 
 use crate::database::cosmos::{CosmosFault, FaultKind};
-use crate::script::DatabaseId;
+
+use super::super::stream::Partition;
 
 /// The field that tells which version of a document was read.
 const ETAG: &str = "_etag";
@@ -52,6 +53,23 @@ fn with_whole_numbers(value: &mut Value) {
     }
 }
 
+/// The field that names a document's partition. Within the document it is the only trace of which stream it belongs to.
+const PARTITION: &str = "databaseId";
+
+/// A document about a database as it is stored in a partition.
+pub(super) fn placed(mut document: Document, partition: &Partition) -> Document {
+    document.insert(PARTITION.to_owned(), partition.key().into());
+    document
+}
+
+/// The document as it was before it was placed in this partition. One that names another partition stays as it is.
+pub(super) fn taken_out(mut document: Document, partition: &Partition) -> Document {
+    if text(&document, PARTITION) == Some(partition.key()) {
+        document.insert(PARTITION.to_owned(), partition.database().as_str().into());
+    }
+    document
+}
+
 /// A text field.
 pub(super) fn text<'a>(document: &'a Document, field: &str) -> Option<&'a str> {
     document.get(field).and_then(Value::as_str)
@@ -85,7 +103,7 @@ pub(super) async fn read(
 /// partition as well: there are emulators that do not look at the request's own word for it.
 pub(super) async fn query(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     query: Query,
     at_most: u32,
 ) -> Result<impl Stream<Item = Result<Document, CosmosFault>> + use<>, CosmosFault> {
@@ -93,7 +111,7 @@ pub(super) async fn query(
         MaxItemCountHint::Limit(count)
     });
     let options = QueryOptions::default().with_max_item_count(page);
-    let scope = FeedScope::partition(database.as_str().to_owned());
+    let scope = FeedScope::partition(partition.key().to_owned());
     let found = container
         .query_items::<Document>(query, scope, Some(options))
         .await?;
@@ -112,12 +130,12 @@ pub(super) fn asked(text: &str, parameters: &[(&str, Value)]) -> Result<Query, C
 /// Adds a document that is not there yet.
 pub(super) async fn create(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     id: &str,
     document: &Document,
 ) -> Result<(), CosmosFault> {
     container
-        .create_item(database.as_str().to_owned(), id, document, None)
+        .create_item(partition.key().to_owned(), id, document, None)
         .await?;
     Ok(())
 }
@@ -125,7 +143,7 @@ pub(super) async fn create(
 /// Puts a document in place of the version that was read.
 pub(super) async fn replace(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     id: &str,
     document: &Document,
     read: &Document,
@@ -133,7 +151,7 @@ pub(super) async fn replace(
     let options =
         ItemWriteOptions::default().with_precondition(Precondition::IfMatch(version(read).into()));
     container
-        .replace_item(database.as_str().to_owned(), id, document, Some(options))
+        .replace_item(partition.key().to_owned(), id, document, Some(options))
         .await?;
     Ok(())
 }
@@ -141,11 +159,11 @@ pub(super) async fn replace(
 /// Removes a document, if it is there.
 pub(super) async fn remove(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     id: &str,
 ) -> Result<(), CosmosFault> {
     let removed = container
-        .delete_item(database.as_str().to_owned(), id, None)
+        .delete_item(partition.key().to_owned(), id, None)
         .await;
     match removed.map_err(CosmosFault::from) {
         Err(fault) if fault.kind != FaultKind::NotFound => Err(fault),

@@ -7,24 +7,25 @@ use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde_json::{Value, json};
 
 use crate::database::cosmos::{CosmosFault, FaultKind};
-use crate::script::DatabaseId;
 
 use super::super::archive::EventFilter;
 use super::super::chain::Link;
 use super::super::event::Event;
+use super::super::stream::Partition;
 use super::batches::{self, Outcome, Write, document_of};
-use super::documents::{Document, as_written, asked, query, text};
+use super::documents::{Document, as_written, asked, placed, query, taken_out, text};
 
 /// Adds events of one database in their order. How many, and why not more.
 pub(super) async fn add(
     container: &ContainerClient,
+    partition: &Partition,
     events: &[Event],
 ) -> (usize, Option<CosmosFault>) {
     let writes: Vec<Write> = events
         .iter()
         .map(|event| Write {
             id: event.id.clone(),
-            document: document_of(event),
+            document: placed(document_of(event), partition),
             replaces: None,
         })
         .collect();
@@ -33,7 +34,7 @@ pub(super) async fn add(
         let rest = &writes[count..];
         let many = &rest[..batches::fitting(rest.iter().map(|write| &write.document))];
         let numbers = (event.sequence, events[count + many.len() - 1].sequence);
-        let (added, fault) = add_many(container, &event.database_id, many, numbers).await;
+        let (added, fault) = add_many(container, partition, many, numbers).await;
         count += added;
         if fault.is_some() {
             return (count, fault);
@@ -45,15 +46,15 @@ pub(super) async fn add(
 /// Adds what fits into a batch: at once if it can be, else without those that are there, else one by one.
 async fn add_many(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     writes: &[Write],
     numbers: (u64, u64),
 ) -> (usize, Option<CosmosFault>) {
     let at_once = async {
-        if batches::write(container, database, writes).await? == Outcome::Written {
+        if batches::write(container, partition, writes).await? == Outcome::Written {
             return Ok(None);
         }
-        let there = ids_between(container, database, numbers).await?;
+        let there = ids_between(container, partition, numbers).await?;
         Ok(Some(there))
     };
     let there: HashSet<String> = match at_once.await {
@@ -65,7 +66,7 @@ async fn add_many(
         if there.contains(&write.id) {
             continue;
         }
-        match batches::one(container, database, write).await {
+        match batches::one(container, partition, write).await {
             Ok(()) => {}
             // Another instance was faster.
             Err(fault) if fault.kind == FaultKind::Conflict => {}
@@ -77,18 +78,18 @@ async fn add_many(
 
 async fn ids_between(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     (first, last): (u64, u64),
 ) -> Result<HashSet<String>, CosmosFault> {
     let asked = asked(
         "SELECT c.id FROM c WHERE c.databaseId = @database AND c.sequence >= @first AND c.sequence <= @last",
         &[
-            ("@database", json!(database)),
+            ("@database", json!(partition.key())),
             ("@first", json!(first)),
             ("@last", json!(last)),
         ],
     )?;
-    let found = query(container, database, asked, 0).await?;
+    let found = query(container, partition, asked, 0).await?;
     found
         .map_ok(|document| text(&document, "id").unwrap_or_default().to_owned())
         .try_collect()
@@ -98,12 +99,12 @@ async fn ids_between(
 /// The newest events, newest first. What is no event any more is left out: it is for verifying to name.
 pub(super) async fn page(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     filter: &EventFilter,
     limit: u32,
 ) -> Result<Vec<Event>, CosmosFault> {
     let mut conditions = vec!["c.databaseId = @database"];
-    let mut parameters = vec![("@database", json!(database))];
+    let mut parameters = vec![("@database", json!(partition.key()))];
     let mut only = |condition: &'static str, name: &'static str, value: Option<Value>| {
         if let Some(value) = value {
             conditions.push(condition);
@@ -123,9 +124,9 @@ pub(super) async fn page(
         &format!("SELECT * FROM c WHERE {conditions} ORDER BY c.sequence DESC"),
         &parameters,
     )?;
-    let found = query(container, database, asked, limit).await?;
+    let found = query(container, partition, asked, limit).await?;
     found
-        .try_filter_map(|document| async { Ok(event(document)) })
+        .try_filter_map(|document| async { Ok(event(document, partition)) })
         .take(limit as usize)
         .try_collect()
         .await
@@ -134,19 +135,22 @@ pub(super) async fn page(
 /// A piece of the chain, oldest first.
 pub(super) async fn chain(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     after: u64,
     limit: u32,
 ) -> Result<Vec<Link>, CosmosFault> {
     let asked = asked(
         "SELECT * FROM c WHERE c.databaseId = @database AND c.sequence > @after ORDER BY c.sequence",
-        &[("@database", json!(database)), ("@after", json!(after))],
+        &[
+            ("@database", json!(partition.key())),
+            ("@after", json!(after)),
+        ],
     )?;
-    let found = query(container, database, asked, limit).await?;
+    let found = query(container, partition, asked, limit).await?;
     found
         .map_ok(|document| Link {
             sequence: number(&document, after),
-            event: event(document),
+            event: event(document, partition),
         })
         .take(limit as usize)
         .try_collect()
@@ -163,6 +167,7 @@ fn number(document: &Document, after: u64) -> u64 {
         .max(after.saturating_add(1))
 }
 
-fn event(document: Document) -> Option<Event> {
-    Event::from_document(Value::Object(as_written(document)))
+fn event(document: Document, partition: &Partition) -> Option<Event> {
+    let document = taken_out(as_written(document), partition);
+    Event::from_document(Value::Object(document))
 }

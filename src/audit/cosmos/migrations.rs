@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::database::cosmos::{CosmosFault, FaultKind};
-use crate::script::DatabaseId;
 
 use super::super::archive::ArchivedMigration;
+use super::super::stream::Partition;
 use super::batches::{self, Outcome, Write, document_of};
-use super::documents::{self, Document, as_written, asked, query, text};
+use super::documents::{self, Document, as_written, asked, placed, query, taken_out, text};
 use super::pieces;
 
 /// Up to so many bytes of JSON text both scripts stand in the document itself.
@@ -49,7 +49,7 @@ struct MigrationDocument {
 struct PartDocument<'a> {
     id: &'a str,
     kind: Kind,
-    database_id: &'a DatabaseId,
+    database_id: &'a str,
     migration_id: &'a str,
     revision: u64,
     content: &'a str,
@@ -57,14 +57,16 @@ struct PartDocument<'a> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-enum Kind {
+pub(super) enum Kind {
     Migration,
     Part,
+    Stream,
 }
 
 /// What is to be stored of a migration.
 #[derive(Debug)]
 struct Copy<'a> {
+    partition: &'a Partition,
     migration: &'a ArchivedMigration,
     document: Document,
     /// Id and content of each part.
@@ -72,7 +74,7 @@ struct Copy<'a> {
 }
 
 impl<'a> Copy<'a> {
-    fn of(migration: &'a ArchivedMigration) -> Self {
+    fn of(partition: &'a Partition, migration: &'a ArchivedMigration) -> Self {
         let down = migration.down_script.as_deref().unwrap_or_default();
         let size = pieces::size_as_json(&migration.up_script) + pieces::size_as_json(down);
         let mut stored = MigrationDocument {
@@ -107,18 +109,15 @@ impl<'a> Copy<'a> {
             }
         }
         Self {
+            partition,
             migration,
-            document: document_of(&stored),
+            document: placed(document_of(&stored), partition),
             parts,
         }
     }
 
     fn id(&self) -> &str {
         &self.migration.migration_id
-    }
-
-    fn database(&self) -> &DatabaseId {
-        &self.migration.database_id
     }
 
     /// The write that puts it in place of what was read; none when that is newer.
@@ -146,17 +145,17 @@ fn revision(document: &Document) -> u64 {
 /// Puts copies in place of those of the same or an older revision, in their order. How many, and why not more.
 pub(super) async fn put(
     container: &ContainerClient,
+    partition: &Partition,
     migrations: &[ArchivedMigration],
 ) -> (usize, Option<CosmosFault>) {
     let mut count = 0;
-    while let Some(first) = migrations.get(count) {
+    while count < migrations.len() {
         let many: Vec<Copy> = migrations[count..]
             .iter()
-            .take_while(|migration| migration.database_id == first.database_id)
             .take(LOOKED_UP)
-            .map(Copy::of)
+            .map(|migration| Copy::of(partition, migration))
             .collect();
-        let (put, fault) = put_many(container, &first.database_id, &many).await;
+        let (put, fault) = put_many(container, partition, &many).await;
         count += put;
         if fault.is_some() {
             return (count, fault);
@@ -168,10 +167,10 @@ pub(super) async fn put(
 /// Puts those at once that fit into a batch, as long as nothing stands in the way of it.
 async fn put_many(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     copies: &[Copy<'_>],
 ) -> (usize, Option<CosmosFault>) {
-    let known = match versions(container, database, copies).await {
+    let known = match versions(container, partition, copies).await {
         Ok(known) => known,
         Err(fault) => return (0, Some(fault)),
     };
@@ -191,7 +190,7 @@ async fn put_many(
                 .collect();
             let written = match writes.is_empty() {
                 true => Ok(Outcome::Written),
-                false => batches::write(container, database, &writes).await,
+                false => batches::write(container, partition, &writes).await,
             };
             match written {
                 Ok(Outcome::Written) => {
@@ -222,16 +221,16 @@ fn names_parts(document: &Document) -> bool {
 /// What is known of the copies without their scripts.
 async fn versions(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     copies: &[Copy<'_>],
 ) -> Result<HashMap<String, Document>, CosmosFault> {
     let ids: Vec<&str> = copies.iter().map(Copy::id).collect();
     let asked = asked(
         "SELECT c.id, c.revision, c.upParts, c.downParts, c._etag FROM c \
          WHERE c.databaseId = @database AND ARRAY_CONTAINS(@ids, c.id)",
-        &[("@database", json!(database)), ("@ids", json!(ids))],
+        &[("@database", json!(partition.key())), ("@ids", json!(ids))],
     )?;
-    let found = query(container, database, asked, 0).await?;
+    let found = query(container, partition, asked, 0).await?;
     found
         .map_ok(|document| {
             let id = text(&document, "id").unwrap_or_default().to_owned();
@@ -247,7 +246,7 @@ async fn put_one(
     copy: &Copy<'_>,
     known: Option<Document>,
 ) -> Result<(), CosmosFault> {
-    let database = copy.database();
+    let partition = copy.partition;
     let mut known = known;
     for attempt in 0..ATTEMPTS {
         let Some(write) = copy.write(known.as_ref()) else {
@@ -256,7 +255,7 @@ async fn put_one(
         if attempt == 0 {
             add_parts(container, copy).await?;
         }
-        match batches::one(container, database, &write).await {
+        match batches::one(container, partition, &write).await {
             Ok(()) => {
                 let had_parts = known.as_ref().is_some_and(names_parts);
                 if had_parts {
@@ -271,7 +270,7 @@ async fn put_one(
                     FaultKind::Conflict | FaultKind::Changed | FaultKind::NotFound
                 ) =>
             {
-                known = documents::read(container, database.as_str(), copy.id()).await?;
+                known = documents::read(container, partition.key(), copy.id()).await?;
             }
             Err(fault) => return Err(fault),
         }
@@ -284,17 +283,17 @@ async fn put_one(
 }
 
 async fn add_parts(container: &ContainerClient, copy: &Copy<'_>) -> Result<(), CosmosFault> {
-    let database = copy.database();
+    let partition = copy.partition;
     for (id, content) in &copy.parts {
         let part = document_of(&PartDocument {
             id,
             kind: Kind::Part,
-            database_id: database,
+            database_id: partition.key(),
             migration_id: copy.id(),
             revision: copy.migration.revision,
             content,
         });
-        match documents::create(container, database, id, &part).await {
+        match documents::create(container, partition, id, &part).await {
             // Its id says what it holds.
             Err(fault) if fault.kind != FaultKind::Conflict => return Err(fault),
             _ => {}
@@ -310,18 +309,18 @@ async fn remove_former_parts(container: &ContainerClient, copy: &Copy<'_>) {
             "SELECT c.id FROM c WHERE c.databaseId = @database AND c.kind = 'part' AND c.migrationId = @migration \
              AND c.revision < @revision",
             &[
-                ("@database", json!(copy.database())),
+                ("@database", json!(copy.partition.key())),
                 ("@migration", json!(copy.id())),
                 ("@revision", json!(copy.migration.revision)),
             ],
         )?;
-        let found: Vec<Document> = query(container, copy.database(), asked, 0)
+        let found: Vec<Document> = query(container, copy.partition, asked, 0)
             .await?
             .try_collect()
             .await?;
         for part in found {
             let id = text(&part, "id").unwrap_or_default();
-            documents::remove(container, copy.database(), id).await?;
+            documents::remove(container, copy.partition, id).await?;
         }
         Ok::<_, CosmosFault>(())
     };
@@ -333,23 +332,23 @@ async fn remove_former_parts(container: &ContainerClient, copy: &Copy<'_>) {
 /// All copies, by id. What is no copy any more is left out: for verifying it is missing.
 pub(super) async fn all(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
 ) -> Result<Vec<ArchivedMigration>, CosmosFault> {
     let asked = asked(
         "SELECT * FROM c WHERE c.databaseId = @database AND c.kind = 'migration'",
-        &[("@database", json!(database))],
+        &[("@database", json!(partition.key()))],
     )?;
-    let found: Vec<Document> = query(container, database, asked, 0)
+    let found: Vec<Document> = query(container, partition, asked, 0)
         .await?
         .try_collect()
         .await?;
     let mut migrations = Vec::with_capacity(found.len());
     for document in found {
         let id = text(&document, "id").unwrap_or_default().to_owned();
-        match whole(container, database, document).await? {
+        match whole(container, partition, document).await? {
             Some(migration) => migrations.push(migration),
             None => {
-                tracing::warn!(%database, migration = id, "a copy of the archive cannot be read");
+                tracing::warn!(%partition, migration = id, "a copy of the archive cannot be read");
             }
         }
     }
@@ -360,7 +359,7 @@ pub(super) async fn all(
 /// A copy with its scripts. When a part is not there, another instance may have put a newer copy in place since.
 async fn whole(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     document: Document,
 ) -> Result<Option<ArchivedMigration>, CosmosFault> {
     let mut document = document;
@@ -368,12 +367,12 @@ async fn whole(
         let read_version = documents::version(&document);
         let id = text(&document, "id").unwrap_or_default().to_owned();
         let stored: Result<MigrationDocument, _> =
-            serde_json::from_value(Value::Object(as_written(document)));
+            serde_json::from_value(Value::Object(taken_out(as_written(document), partition)));
         let Ok(stored) = stored else {
             return Ok(None);
         };
-        let up = joined(container, database, &stored.up_parts).await?;
-        let down = joined(container, database, &stored.down_parts).await?;
+        let up = joined(container, partition, &stored.up_parts).await?;
+        let down = joined(container, partition, &stored.down_parts).await?;
         if let (Some(up), Some(down)) = (up, down) {
             let mut migration = stored.migration;
             if !stored.up_parts.is_empty() {
@@ -384,7 +383,7 @@ async fn whole(
             }
             return Ok((migration.migration_id == id).then_some(migration));
         }
-        document = match documents::read(container, database.as_str(), &id).await? {
+        document = match documents::read(container, partition.key(), &id).await? {
             Some(newer) if documents::version(&newer) != read_version => newer,
             _ => return Ok(None),
         };
@@ -394,12 +393,12 @@ async fn whole(
 
 async fn joined(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     parts: &[String],
 ) -> Result<Option<String>, CosmosFault> {
     let mut script = String::new();
     for id in parts {
-        let part = documents::read(container, database.as_str(), id).await?;
+        let part = documents::read(container, partition.key(), id).await?;
         match part.as_ref().and_then(|part| text(part, "content")) {
             Some(content) => script.push_str(content),
             None => return Ok(None),

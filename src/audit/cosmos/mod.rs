@@ -8,9 +8,11 @@ mod faults;
 mod migrations;
 mod pieces;
 mod snapshots;
+mod streams;
 
 use async_trait::async_trait;
 
+use crate::database::Place;
 use crate::database::cosmos::CosmosHandle;
 use crate::script::DatabaseId;
 
@@ -19,6 +21,7 @@ use super::archive::{
 };
 use super::chain::Link;
 use super::event::Event;
+use super::stream::{self, Partition, Stream, StreamRecord};
 
 use containers::{Containers, EVENTS, MIGRATIONS, SNAPSHOTS};
 use faults::while_reading;
@@ -70,7 +73,29 @@ impl Archive for CosmosArchive {
         }
     }
 
-    async fn add_events(&self, events: &[Event]) -> Added {
+    async fn streams(&self, database: &DatabaseId) -> Result<Vec<Stream>, ArchiveError> {
+        const PHASE: &str = "reading whose histories it holds";
+        let partition = Partition::of_records(database);
+        let records = match self.containers.to_read(&MIGRATIONS, PHASE).await? {
+            None => Vec::new(),
+            Some(container) => {
+                let found = streams::all(&container, &partition).await;
+                self.read(&MIGRATIONS, PHASE, found).await?
+            }
+        };
+        stream::with_unrecorded(self, database, records).await
+    }
+
+    async fn record_stream(&self, stream: &Stream, place: &Place) -> Result<bool, ArchiveError> {
+        const PHASE: &str = "recording whose history it holds";
+        let container = self.containers.to_write(&MIGRATIONS, PHASE).await?;
+        let partition = Partition::of_records(stream.partition.database());
+        let record = StreamRecord::of(stream, place);
+        let put = streams::put(&container, &partition, record).await;
+        self.wrote(&MIGRATIONS, PHASE, put).await
+    }
+
+    async fn add_events(&self, partition: &Partition, events: &[Event]) -> Added {
         const PHASE: &str = "adding events";
         if events.is_empty() {
             return Added::default();
@@ -78,7 +103,7 @@ impl Archive for CosmosArchive {
         match self.containers.to_write(&EVENTS, PHASE).await {
             Err(error) => nothing(error),
             Ok(container) => {
-                let (count, fault) = events::add(&container, events).await;
+                let (count, fault) = events::add(&container, partition, events).await;
                 self.added(&EVENTS, PHASE, count, fault).await
             }
         }
@@ -86,7 +111,7 @@ impl Archive for CosmosArchive {
 
     async fn events(
         &self,
-        database: &DatabaseId,
+        partition: &Partition,
         filter: &EventFilter,
         limit: u32,
     ) -> Result<Vec<Event>, ArchiveError> {
@@ -94,7 +119,7 @@ impl Archive for CosmosArchive {
         match self.containers.to_read(&EVENTS, PHASE).await? {
             None => Ok(Vec::new()),
             Some(container) => {
-                let found = events::page(&container, database, filter, limit).await;
+                let found = events::page(&container, partition, filter, limit).await;
                 self.read(&EVENTS, PHASE, found).await
             }
         }
@@ -102,7 +127,7 @@ impl Archive for CosmosArchive {
 
     async fn chain(
         &self,
-        database: &DatabaseId,
+        partition: &Partition,
         after: u64,
         limit: u32,
     ) -> Result<Vec<Link>, ArchiveError> {
@@ -110,28 +135,32 @@ impl Archive for CosmosArchive {
         match self.containers.to_read(&EVENTS, PHASE).await? {
             None => Ok(Vec::new()),
             Some(container) => {
-                let found = events::chain(&container, database, after, limit).await;
+                let found = events::chain(&container, partition, after, limit).await;
                 self.read(&EVENTS, PHASE, found).await
             }
         }
     }
 
-    async fn add_snapshot(&self, snapshot: &ArchivedSnapshot) -> Result<(), ArchiveError> {
+    async fn add_snapshot(
+        &self,
+        partition: &Partition,
+        snapshot: &ArchivedSnapshot,
+    ) -> Result<(), ArchiveError> {
         const PHASE: &str = "adding a snapshot";
         let container = self.containers.to_write(&SNAPSHOTS, PHASE).await?;
-        let added = snapshots::add(&container, snapshot).await;
+        let added = snapshots::add(&container, partition, snapshot).await;
         self.wrote(&SNAPSHOTS, PHASE, added).await
     }
 
     async fn snapshot_headers(
         &self,
-        database: &DatabaseId,
+        partition: &Partition,
     ) -> Result<Vec<SnapshotHeader>, ArchiveError> {
         const PHASE: &str = "reading the headers of snapshots";
         match self.containers.to_read(&SNAPSHOTS, PHASE).await? {
             None => Ok(Vec::new()),
             Some(container) => {
-                let found = snapshots::headers(&container, database).await;
+                let found = snapshots::headers(&container, partition).await;
                 self.read(&SNAPSHOTS, PHASE, found).await
             }
         }
@@ -139,20 +168,24 @@ impl Archive for CosmosArchive {
 
     async fn snapshot(
         &self,
-        database: &DatabaseId,
+        partition: &Partition,
         snapshot_id: &str,
     ) -> Result<Option<ArchivedSnapshot>, ArchiveError> {
         const PHASE: &str = "reading a snapshot";
         match self.containers.to_read(&SNAPSHOTS, PHASE).await? {
             None => Ok(None),
             Some(container) => {
-                let found = snapshots::one(&container, database, snapshot_id).await;
+                let found = snapshots::one(&container, partition, snapshot_id).await;
                 self.read(&SNAPSHOTS, PHASE, found).await
             }
         }
     }
 
-    async fn put_migrations(&self, migrations: &[ArchivedMigration]) -> Added {
+    async fn put_migrations(
+        &self,
+        partition: &Partition,
+        migrations: &[ArchivedMigration],
+    ) -> Added {
         const PHASE: &str = "copying migrations";
         if migrations.is_empty() {
             return Added::default();
@@ -160,7 +193,7 @@ impl Archive for CosmosArchive {
         match self.containers.to_write(&MIGRATIONS, PHASE).await {
             Err(error) => nothing(error),
             Ok(container) => {
-                let (count, fault) = migrations::put(&container, migrations).await;
+                let (count, fault) = migrations::put(&container, partition, migrations).await;
                 self.added(&MIGRATIONS, PHASE, count, fault).await
             }
         }
@@ -168,13 +201,13 @@ impl Archive for CosmosArchive {
 
     async fn migrations(
         &self,
-        database: &DatabaseId,
+        partition: &Partition,
     ) -> Result<Vec<ArchivedMigration>, ArchiveError> {
         const PHASE: &str = "reading the copies of migrations";
         match self.containers.to_read(&MIGRATIONS, PHASE).await? {
             None => Ok(Vec::new()),
             Some(container) => {
-                let found = migrations::all(&container, database).await;
+                let found = migrations::all(&container, partition).await;
                 self.read(&MIGRATIONS, PHASE, found).await
             }
         }

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::database::cosmos::{CosmosFault, FaultKind};
-use crate::script::DatabaseId;
 use crate::time::Timestamp;
 
 use super::super::archive::{ArchivedSnapshot, SnapshotHeader};
+use super::super::stream::Partition;
 use super::batches::document_of;
-use super::documents::{self, Document, as_written, asked, query, text};
+use super::documents::{self, Document, as_written, asked, placed, query, taken_out, text};
 use super::pieces;
 
 /// How much longer than asked for a part is kept, in seconds: a week. A schema that nobody changes is captured every few
@@ -57,7 +57,7 @@ struct HeaderDocument {
 struct PartDocument<'a> {
     id: &'a str,
     kind: Kind,
-    database_id: &'a DatabaseId,
+    database_id: &'a str,
     /// None is forever.
     kept_until: Option<Timestamp>,
     content: &'a str,
@@ -75,10 +75,10 @@ enum Kind {
 /// Adds a snapshot, its header last. One that has expired on the way is not added any more.
 pub(super) async fn add(
     container: &ContainerClient,
+    partition: &Partition,
     snapshot: &ArchivedSnapshot,
 ) -> Result<(), CosmosFault> {
     let header = &snapshot.header;
-    let database = &header.database_id;
     let now = Timestamp::now();
     if header.expires_at.is_some_and(|end| end <= now) {
         return Ok(());
@@ -89,11 +89,11 @@ pub(super) async fn add(
         .flat_map(|part| pieces::cut(part))
         .map(|piece| (format!("part-{}", pieces::name(piece)), piece))
         .collect();
-    let mut known = versions(container, database, &parts).await?;
+    let mut known = versions(container, partition, &parts).await?;
     for (id, content) in &parts {
         keep(
             container,
-            database,
+            partition,
             (id, content),
             header.expires_at,
             known.remove(id),
@@ -109,9 +109,9 @@ pub(super) async fn add(
     };
     match documents::create(
         container,
-        database,
+        partition,
         &header.snapshot_id,
-        &document_of(&document),
+        &placed(document_of(&document), partition),
     )
     .await
     {
@@ -127,15 +127,15 @@ fn seconds_until(end: Timestamp, now: Timestamp) -> u64 {
 /// What is known of parts without their content: when they go, and in which version.
 async fn versions(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     parts: &[(String, &str)],
 ) -> Result<HashMap<String, Document>, CosmosFault> {
     let ids: Vec<&str> = parts.iter().map(|(id, _)| id.as_str()).collect();
     let asked = asked(
         "SELECT c.id, c.keptUntil, c._etag FROM c WHERE c.databaseId = @database AND ARRAY_CONTAINS(@ids, c.id)",
-        &[("@database", json!(database)), ("@ids", json!(ids))],
+        &[("@database", json!(partition.key())), ("@ids", json!(ids))],
     )?;
-    let found = query(container, database, asked, 0).await?;
+    let found = query(container, partition, asked, 0).await?;
     found
         .map_ok(|document| {
             let id = text(&document, "id").unwrap_or_default().to_owned();
@@ -178,7 +178,7 @@ fn extension(kept: Option<Kept>, needed_until: Option<Timestamp>) -> Option<Kept
 /// Sees to it that a part is there until then; none is forever. `known`: what was read of it.
 async fn keep(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     (id, content): (&str, &str),
     needed_until: Option<Timestamp>,
     known: Option<Document>,
@@ -195,14 +195,14 @@ async fn keep(
         let document = document_of(&PartDocument {
             id,
             kind: Kind::Part,
-            database_id: database,
+            database_id: partition.key(),
             kept_until,
             content,
             ttl,
         });
         let written = match &known {
-            None => documents::create(container, database, id, &document).await,
-            Some(read) => documents::replace(container, database, id, &document, read).await,
+            None => documents::create(container, partition, id, &document).await,
+            Some(read) => documents::replace(container, partition, id, &document, read).await,
         };
         match written {
             Ok(()) => return Ok(()),
@@ -213,7 +213,7 @@ async fn keep(
                     FaultKind::Conflict | FaultKind::Changed | FaultKind::NotFound
                 ) =>
             {
-                known = documents::read(container, database.as_str(), id).await?;
+                known = documents::read(container, partition.key(), id).await?;
             }
             Err(fault) => return Err(fault),
         }
@@ -225,13 +225,15 @@ async fn keep(
     })
 }
 
-fn header_of(document: Document) -> Result<HeaderDocument, CosmosFault> {
+fn header_of(document: Document, partition: &Partition) -> Result<HeaderDocument, CosmosFault> {
     let id = text(&document, "id").unwrap_or_default().to_owned();
-    serde_json::from_value(Value::Object(as_written(document))).map_err(|error| CosmosFault {
-        kind: FaultKind::Refused,
-        status: "200".to_owned(),
-        message: format!("the document {id} is no header of a snapshot: {error}"),
-    })
+    serde_json::from_value(Value::Object(taken_out(as_written(document), partition))).map_err(
+        |error| CosmosFault {
+            kind: FaultKind::Refused,
+            status: "200".to_owned(),
+            message: format!("the document {id} is no header of a snapshot: {error}"),
+        },
+    )
 }
 
 fn has_expired(header: &SnapshotHeader) -> bool {
@@ -241,15 +243,15 @@ fn has_expired(header: &SnapshotHeader) -> bool {
 /// The headers of all snapshots that have not expired, oldest first.
 pub(super) async fn headers(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
 ) -> Result<Vec<SnapshotHeader>, CosmosFault> {
     let asked = asked(
         "SELECT * FROM c WHERE c.databaseId = @database AND c.kind = 'snapshot'",
-        &[("@database", json!(database))],
+        &[("@database", json!(partition.key()))],
     )?;
-    let found = query(container, database, asked, 0).await?;
+    let found = query(container, partition, asked, 0).await?;
     let mut headers: Vec<SnapshotHeader> = found
-        .and_then(|document| async { Ok(header_of(document)?.header) })
+        .and_then(|document| async { Ok(header_of(document, partition)?.header) })
         .try_collect()
         .await?;
     headers.retain(|header| !has_expired(header));
@@ -260,23 +262,23 @@ pub(super) async fn headers(
 /// A snapshot with its content; none when one of its documents is not there.
 pub(super) async fn one(
     container: &ContainerClient,
-    database: &DatabaseId,
+    partition: &Partition,
     snapshot_id: &str,
 ) -> Result<Option<ArchivedSnapshot>, CosmosFault> {
-    let Some(document) = documents::read(container, database.as_str(), snapshot_id).await? else {
+    let Some(document) = documents::read(container, partition.key(), snapshot_id).await? else {
         return Ok(None);
     };
     let HeaderDocument {
         header,
         parts: names,
         ..
-    } = header_of(document)?;
+    } = header_of(document, partition)?;
     if has_expired(&header) {
         return Ok(None);
     }
     let parts: Vec<Option<String>> = stream::iter(names)
         .map(|id| async move {
-            let part = documents::read(container, database.as_str(), &id).await?;
+            let part = documents::read(container, partition.key(), &id).await?;
             Ok::<_, CosmosFault>(part.and_then(|part| text(&part, "content").map(str::to_owned)))
         })
         .buffered(AT_ONCE)

@@ -113,6 +113,19 @@ impl CosmosHandle {
         &self.shared.database
     }
 
+    /// The account by the host that serves it, with the port where it is not that of HTTPS.
+    pub fn account_name(&self) -> String {
+        let endpoint = match &self.shared.origin {
+            Origin::Account { account, .. } => account.endpoint().clone(),
+            Origin::Given(client) => client.endpoint().clone().into(),
+        };
+        let host = endpoint.host_str().unwrap_or_default();
+        match endpoint.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+
     /// Whether databases and containers can be made, changed and removed.
     pub fn has_key(&self) -> bool {
         self.shared.has_key

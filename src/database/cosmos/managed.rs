@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
 
-use super::super::{Access, Connection, Database, DatabaseError};
+use super::super::{Access, Connection, Database, DatabaseError, Place};
 use super::connection::CosmosConnection;
 use super::target::CosmosTarget;
 use crate::script::EngineKind;
@@ -52,6 +52,22 @@ impl Database for CosmosDatabase {
 
     fn has_key(&self) -> bool {
         self.target.has_key()
+    }
+
+    async fn place(&self) -> Result<Place, DatabaseError> {
+        let handle = self
+            .target
+            .handle()
+            .await
+            .map_err(|error| DatabaseError::Unavailable {
+                phase: "following its reference",
+                message: error.to_string(),
+            })?;
+        Ok(Place {
+            engine: EngineKind::Cosmos,
+            server: handle.account_name(),
+            database: handle.name().to_owned(),
+        })
     }
 
     /// Opens the home database: Cosmos DB itself is asked only when there is something to ask.

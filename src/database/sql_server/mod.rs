@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Access, Connection, Database, DatabaseError, OwnTables, RegistrySchema};
+use super::{Access, Connection, Database, DatabaseError, OwnTables, Place, RegistrySchema};
 use crate::script::EngineKind;
 
 pub use connect::{ConnectError, ConnectOptions, Connector, Connectors};
@@ -73,6 +73,16 @@ impl SqlServerDatabase {
 impl Database for SqlServerDatabase {
     fn engine(&self) -> EngineKind {
         EngineKind::SqlServer
+    }
+
+    async fn place(&self) -> Result<Place, DatabaseError> {
+        let mut lent = self.pools.get(Access::Read).await?;
+        let session = lent.session();
+        Ok(Place {
+            engine: EngineKind::SqlServer,
+            server: session.server.clone(),
+            database: session.database.clone(),
+        })
     }
 
     async fn open(&self, access: Access) -> Result<Box<dyn Connection>, DatabaseError> {

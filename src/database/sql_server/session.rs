@@ -23,7 +23,7 @@ pub(super) const OPTIONS: &str = "SET XACT_ABORT ON; SET ANSI_NULLS ON; SET QUOT
     SET IMPLICIT_TRANSACTIONS OFF; SET NOCOUNT OFF; SET ROWCOUNT 0; SET TEXTSIZE 2147483647; SET TRANSACTION ISOLATION LEVEL READ COMMITTED;";
 
 /// What was asked of the server when the session began.
-const WHO_AM_I: &str = "SELECT DB_NAME() AS database_name, SUSER_SNAME() AS login_name, USER_NAME() AS user_name, \
+const WHO_AM_I: &str = "SELECT CAST(@@SERVERNAME AS NVARCHAR(128)) AS server_name, DB_NAME() AS database_name, SUSER_SNAME() AS login_name, USER_NAME() AS user_name, \
     (SELECT snapshot_isolation_state FROM sys.databases WHERE name = DB_NAME()) AS snapshot_state;";
 
 /// The rows of one result set.
@@ -32,6 +32,8 @@ pub(super) type ResultSet = Vec<Row>;
 /// A session on a server.
 pub(super) struct Session {
     client: Client,
+    /// The server, by its own name.
+    pub server: String,
     /// The database that it was opened for.
     pub database: String,
     /// Login and user that it acts as.
@@ -66,6 +68,7 @@ impl Session {
                 })?;
         let mut session = Self {
             client,
+            server: String::new(),
             database: String::new(),
             principal: Default::default(),
             has_snapshots: false,
@@ -88,6 +91,7 @@ impl Session {
             row.optional_text(column)
                 .map(|text| text.unwrap_or_default().to_owned())
         };
+        session.server = optional("server_name")?;
         session.database = optional("database_name")?;
         session.principal = (optional("login_name")?, optional("user_name")?);
         session.has_snapshots = row.optional_integer("snapshot_state")? == Some(1);
@@ -105,6 +109,7 @@ impl Session {
     pub fn of_client(client: Client) -> Self {
         Self {
             client,
+            server: "db1".to_owned(),
             database: "shop".to_owned(),
             principal: Default::default(),
             has_snapshots: false,

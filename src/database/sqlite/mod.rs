@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Access, Connection, Database, DatabaseError, OwnTables};
+use super::{Access, Connection, Database, DatabaseError, OwnTables, Place};
 use crate::script::EngineKind;
 
 pub use connection::SqliteConnection;
@@ -51,6 +51,16 @@ impl SqliteDatabase {
 impl Database for SqliteDatabase {
     fn engine(&self) -> EngineKind {
         EngineKind::Sqlite
+    }
+
+    async fn place(&self) -> Result<Place, DatabaseError> {
+        let machine = hostname::get().unwrap_or_default();
+        let path = std::path::absolute(&self.path).unwrap_or_else(|_| self.path.clone());
+        Ok(Place {
+            engine: EngineKind::Sqlite,
+            server: machine.to_string_lossy().into_owned(),
+            database: path.to_string_lossy().into_owned(),
+        })
     }
 
     async fn open(&self, access: Access) -> Result<Box<dyn Connection>, DatabaseError> {

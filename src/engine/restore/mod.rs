@@ -3,19 +3,23 @@
 //! It is one transaction, so that a restoration that is cut off leaves nothing. It goes on with the old chain, and tells the
 //! trail of itself.
 
+mod lost;
 mod replay;
+
+use std::time::Duration;
 
 use serde_json::json;
 
 use crate::audit::chain::{ChainCheck, Link, complete_up_to};
 use crate::audit::{
-    self, Archive, ArchivedMigration, Change, Event, EventType, SnapshotHeader, to_row,
+    self, Archive, ArchivedMigration, Change, Event, EventType, Partition, SnapshotHeader, to_row,
 };
 use crate::database::{Access, Connection, DatabaseError, Statement, ask};
 use crate::registry::inventory::InventoryRow;
 use crate::registry::migrations::{AppliedStatus, Definition, StatusChange};
 use crate::registry::snapshots::SnapshotRow;
 use crate::registry::{definition, events, lock};
+use crate::schema::{Presence, Schema};
 use crate::script::{Checksum, DatabaseId, MigrationId, Version};
 use crate::time::Timestamp;
 
@@ -23,8 +27,14 @@ use super::Engine;
 use super::access::{Found, Managed, begin_making, look_for_registry};
 use super::error::EngineError;
 use super::request::{Caller, RestoreRequest};
+use super::snapshots::live_schema;
 use super::view::{Restoration, RestorationOutcome};
 use replay::Replay;
+
+pub use lost::{FoundObjects, LostRegistry};
+
+/// How long the first write to a database waits for the archive's word on whether it really is the first.
+const BEGINNING_PATIENCE: Duration = Duration::from_secs(3);
 
 /// How many events are read at once.
 const AT_ONCE: u32 = 500;
@@ -46,13 +56,13 @@ impl Archived {
         self.events.is_empty() && self.definitions.is_empty() && self.faults.is_empty()
     }
 
-    async fn read(archive: &dyn Archive, id: &DatabaseId) -> Result<Self, EngineError> {
+    async fn read(archive: &dyn Archive, partition: &Partition) -> Result<Self, EngineError> {
         let mut check = ChainCheck::default();
         let mut events = Vec::new();
         let mut faults = Vec::new();
         let mut after = 0;
         loop {
-            let links = archive.chain(id, after, AT_ONCE).await?;
+            let links = archive.chain(partition, after, AT_ONCE).await?;
             let upto = complete_up_to(&links, after, AT_ONCE);
             let complete = |link: &Link| upto.is_none_or(|upto| link.sequence <= upto);
             for link in links.into_iter().filter(complete) {
@@ -66,7 +76,7 @@ impl Archived {
         }
         faults.extend(check.finish(None).iter().map(ToString::to_string));
         let mut definitions = Vec::new();
-        for copy in archive.migrations(id).await? {
+        for copy in archive.migrations(partition).await? {
             let copy_id = copy.migration_id.clone();
             match definition_of(copy) {
                 Some(definition) if definition.is_intact() => definitions.push(definition),
@@ -82,7 +92,7 @@ impl Archived {
         Ok(Self {
             events,
             definitions,
-            snapshots: archive.snapshot_headers(id).await?,
+            snapshots: archive.snapshot_headers(partition).await?,
             faults,
         })
     }
@@ -199,15 +209,29 @@ impl Engine {
         if self.has_registry(managed).await? {
             return Ok(ended(RestorationOutcome::Present));
         }
-        let archived = Archived::read(self.archive(), managed.id()).await?;
+        if self.archive_of(managed).is_none() {
+            return Ok(ended(RestorationOutcome::NoArchive));
+        }
+        let Some((archive, stream)) = self.stream_at_place(managed).await? else {
+            let others = self.other_places(managed).await?;
+            return Ok(ended(RestorationOutcome::NothingArchived { others }));
+        };
+        let archived = Archived::read(archive, &stream.partition).await?;
         if archived.is_empty() {
-            return Ok(ended(RestorationOutcome::NothingArchived));
+            let others = Vec::new();
+            return Ok(ended(RestorationOutcome::NothingArchived { others }));
         }
         if !archived.faults.is_empty() && !request.accept_damage {
             return Err(EngineError::ArchiveDamaged {
                 database: managed.id().clone(),
                 faults: archived.faults,
             });
+        }
+        let lost = self
+            .lost(managed, archive, &stream.partition, &archived)
+            .await?;
+        if lost.lacks_objects() && !request.made_anew {
+            return Err(EngineError::NotAsRecorded(Box::new(lost)));
         }
         if !managed.has_own_tables() {
             // Its records are in the home database, whose registry must be there.
@@ -222,12 +246,124 @@ impl Engine {
         let restored = self
             .restore_within(connection.as_mut(), caller, managed, request, archived)
             .await;
-        let outcome = self
+        let mut outcome = self
             .end_making(connection.as_mut(), managed, restored)
             .await?;
         drop(connection);
         self.deliver_or_log(managed).await;
+        if let RestorationOutcome::Restored { found, .. } = &mut outcome {
+            *found = lost.found;
+        }
         Ok(ended(outcome))
+    }
+
+    /// What is known of the lost registry of a database, and of the database.
+    async fn lost(
+        &self,
+        managed: &Managed,
+        archive: &dyn Archive,
+        partition: &Partition,
+        archived: &Archived,
+    ) -> Result<LostRegistry, EngineError> {
+        let replay = Replay::of(&archived.events);
+        let last = archived.events.last();
+        Ok(LostRegistry {
+            database: managed.id().clone(),
+            events: archived.events.len() as u64,
+            last: last.map(|event| (event.at, event.executor.clone())),
+            found: self
+                .compared_with_last_snapshot(managed, archive, partition, archived, &replay)
+                .await?,
+        })
+    }
+
+    /// Which objects of the last snapshot the database has. A snapshot that cannot be read says nothing.
+    async fn compared_with_last_snapshot(
+        &self,
+        managed: &Managed,
+        archive: &dyn Archive,
+        partition: &Partition,
+        archived: &Archived,
+        replay: &Replay,
+    ) -> Result<Option<FoundObjects>, EngineError> {
+        let is_of_this_database = |header: &&SnapshotHeader| {
+            u64::try_from(header.covers).is_ok_and(|covers| covers >= replay.made_anew_by)
+        };
+        let newest = archived
+            .snapshots
+            .iter()
+            .filter(is_of_this_database)
+            .max_by_key(|header| (header.covers, header.captured_at));
+        let Some(header) = newest else {
+            return Ok(None);
+        };
+        let Some(snapshot) = archive.snapshot(partition, &header.snapshot_id).await? else {
+            return Ok(None);
+        };
+        let Ok(expected) = serde_json::from_str::<Schema>(&snapshot.parts.concat()) else {
+            return Ok(None);
+        };
+        let live = match managed.database.open(Access::Read).await {
+            Ok(mut connection) => live_schema(connection.as_mut(), managed).await?,
+            Err(DatabaseError::Absent) => Schema::default(),
+            Err(error) => return Err(managed.problem(error)),
+        };
+        let newest_execution = replay
+            .executions
+            .iter()
+            .filter(|restored| restored.execution.run_id.is_some() && !restored.is_gone)
+            .map(|restored| restored.execution.ordinal)
+            .max();
+        Ok(Some(FoundObjects {
+            captured_at: header.captured_at,
+            is_current: newest_execution.is_none_or(|newest| newest <= header.covers),
+            presence: Presence::of(&expected, &live),
+        }))
+    }
+
+    /// Refuses to begin a chain that was begun before: the registry of this very database was lost, and writing on would make
+    /// two trails of one database. An archive that does not answer in time holds nothing up.
+    pub(super) async fn refuse_second_beginning(
+        &self,
+        managed: &Managed,
+    ) -> Result<(), EngineError> {
+        let looked = tokio::time::timeout(BEGINNING_PATIENCE, self.stream_at_place(managed));
+        let (archive, stream) = match looked.await {
+            Ok(Ok(Some(found))) => found,
+            Ok(Ok(None)) => return Ok(()),
+            Ok(Err(EngineError::Archive(error))) => {
+                tracing::warn!(database = %managed.id(), %error, "cannot tell whether the registry was lost");
+                return Ok(());
+            }
+            Ok(Err(error)) => return Err(error),
+            Err(_) => {
+                tracing::warn!(
+                    database = %managed.id(),
+                    "cannot tell whether the registry was lost: the archive does not answer"
+                );
+                return Ok(());
+            }
+        };
+        let archived = Archived::read(archive, &stream.partition).await?;
+        if archived.events.is_empty() {
+            return Ok(());
+        }
+        let lost = self
+            .lost(managed, archive, &stream.partition, &archived)
+            .await?;
+        Err(EngineError::RegistryLost(Box::new(lost)))
+    }
+
+    /// Where other databases stand whose histories the archive has under the same id.
+    async fn other_places(&self, managed: &Managed) -> Result<Vec<String>, EngineError> {
+        let Some(archive) = self.archive_of(managed) else {
+            return Ok(Vec::new());
+        };
+        let streams = archive.streams(managed.id()).await?;
+        Ok(streams
+            .into_iter()
+            .filter_map(|stream| stream.place.map(|place| place.to_string()))
+            .collect())
     }
 
     /// Whether there is anything on record for a database.
@@ -323,6 +459,7 @@ impl Engine {
                 .map(|(id, _)| id.clone())
                 .collect(),
             faults,
+            found: None,
         })
     }
 

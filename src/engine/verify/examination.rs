@@ -1,5 +1,6 @@
 //! Reading what the checks judge, and putting their words together.
 
+use crate::audit::lineage::Lineage;
 use crate::database::{Access, Connection, DatabaseError, ask};
 use crate::registry::executions::{self, Execution};
 use crate::registry::migrations;
@@ -14,6 +15,7 @@ use super::super::recovery;
 use super::super::snapshots::is_about_content;
 use super::super::view::{Check, Drift};
 use super::applied_status::Correction;
+use super::archived::Archived;
 use super::texts::{Copies, Texts};
 use super::trail::{self, Trail};
 use super::{
@@ -159,8 +161,31 @@ impl Engine {
             }
             _ => records.state.clone(),
         };
-        let texts = Texts::read(connection.as_deref_mut(), managed, self.archive()).await?;
-        let trail = Trail::read(connection.as_deref_mut(), managed, self.archive()).await?;
+        let archive = self.archive_of(managed);
+        let lineage = match archive {
+            None => Ok(Lineage::Unknown),
+            Some(archive) => {
+                let registry = match &mut connection {
+                    Some(connection) => Some(&mut **connection as &mut dyn Connection),
+                    None => None,
+                };
+                self.lineage_in(archive, registry, managed).await
+            }
+        };
+        let archived = match (archive, &lineage) {
+            (None, _) => Archived::Nowhere,
+            // A contradiction shows when the two are compared.
+            (Some(archive), Ok(Lineage::Own(stream) | Lineage::Contradicting(stream))) => {
+                Archived::At(archive, &stream.partition)
+            }
+            (Some(_), Ok(Lineage::Unknown)) => Archived::Nothing,
+            (Some(_), Err(error)) => {
+                tracing::warn!(database = %managed.id(), %error, "the archive was not looked at");
+                Archived::Unreadable
+            }
+        };
+        let texts = Texts::read(connection.as_deref_mut(), managed, archived).await?;
+        let trail = Trail::read(connection.as_deref_mut(), managed, archived).await?;
         Ok(Evidence {
             engine: registry.engine(),
             definition,
@@ -184,7 +209,7 @@ fn judge(evidence: &Evidence, drift: &Result<Drift, EngineError>) -> Examination
             down_scripts::check(records),
             version_order::check(records),
             registry_schema::check(evidence),
-            registry_backup::check(&evidence.texts),
+            registry_backup::check(&evidence.texts, &evidence.trail),
             trail::check_chain(&evidence.trail),
             trail::check_delivery(&evidence.trail),
             drift::check(drift),

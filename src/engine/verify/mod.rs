@@ -4,6 +4,7 @@
 //! judging, and what was mended is judged again: nothing counts as mended that the checks still find.
 
 mod applied_status;
+mod archived;
 mod checksums;
 mod down_scripts;
 mod drift;

@@ -2,14 +2,19 @@
 
 use super::super::view::Check;
 use super::Title;
+use super::archived::Whereabouts;
 use super::texts::{CopyFault, Texts};
+use super::trail::{NO_ARCHIVE, Trail};
 
 pub(super) const TITLE: Title = Title {
     code: "registry-backup",
     title: "The archive has a true copy of the registry",
 };
 
-pub(super) fn check(texts: &Texts) -> Check {
+pub(super) fn check(texts: &Texts, trail: &Trail) -> Check {
+    if trail.whereabouts == Whereabouts::NoArchive {
+        return TITLE.pass(NO_ARCHIVE);
+    }
     let Some(copies) = &texts.copies else {
         return TITLE.warn("not looked at: the archive cannot be reached", Vec::new());
     };

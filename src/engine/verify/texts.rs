@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
-use crate::audit::{Archive, ArchiveError, ArchivedMigration, copy_of};
+use crate::audit::{ArchiveError, ArchivedMigration, copy_of};
 use crate::database::{Connection, DatabaseError, ask};
 use crate::registry::migrations::{self, Definition};
 use crate::script::Checksum;
 
 use super::super::access::Managed;
+use super::archived::Archived;
 
 /// How many definitions are read at once; a script may have megabytes.
 const AT_ONCE: u32 = 50;
@@ -93,9 +94,9 @@ impl Texts {
     pub async fn read(
         mut connection: Option<&mut (dyn Connection + 'static)>,
         managed: &Managed,
-        archive: &dyn Archive,
+        archived: Archived<'_>,
     ) -> Result<Self, DatabaseError> {
-        let first = Self::read_once(connection.as_deref_mut(), managed, archive).await?;
+        let first = Self::read_once(connection.as_deref_mut(), managed, archived).await?;
         if first
             .copies
             .as_ref()
@@ -103,7 +104,7 @@ impl Texts {
         {
             return Ok(first);
         }
-        let second = Self::read_once(connection, managed, archive).await?;
+        let second = Self::read_once(connection, managed, archived).await?;
         let copies = match (first.copies, &second.copies) {
             (Some(first), Some(second)) => Some(first.and(second)),
             _ => None,
@@ -114,7 +115,7 @@ impl Texts {
     async fn read_once(
         connection: Option<&mut (dyn Connection + 'static)>,
         managed: &Managed,
-        archive: &dyn Archive,
+        archived: Archived<'_>,
     ) -> Result<Self, DatabaseError> {
         let mut texts = Self {
             definitions: 0,
@@ -122,8 +123,11 @@ impl Texts {
             waiting: 0,
             copies: None,
         };
-        let archived = archive.migrations(managed.id()).await;
-        let mut comparison = Comparison::with(archived);
+        let copies = match archived {
+            Archived::Nowhere | Archived::Unreadable | Archived::Nothing => None,
+            Archived::At(archive, partition) => Some(archive.migrations(partition).await),
+        };
+        let mut comparison = Comparison::with(copies);
         if let Some(connection) = connection {
             let reply = ask(connection, migrations::unarchived_ids(managed.id())).await?;
             let mut waiting = HashSet::new();
@@ -155,6 +159,15 @@ impl Texts {
             }
         }
         texts.copies = comparison.finish();
+        match archived {
+            Archived::Nowhere => texts.waiting = 0,
+            // Whatever another archive has of it, this one is still to get everything.
+            Archived::Nothing => {
+                texts.waiting = texts.definitions;
+                texts.copies = Some(Copies::default());
+            }
+            Archived::Unreadable | Archived::At(..) => {}
+        }
         Ok(texts)
     }
 }
@@ -166,15 +179,17 @@ struct Comparison {
 }
 
 impl Comparison {
-    fn with(archived: Result<Vec<ArchivedMigration>, ArchiveError>) -> Self {
-        let left = match archived {
-            Ok(copies) => Some(
+    /// `copies`: none where nobody could look, or nothing is archived.
+    fn with(copies: Option<Result<Vec<ArchivedMigration>, ArchiveError>>) -> Self {
+        let left = match copies {
+            None => None,
+            Some(Ok(copies)) => Some(
                 copies
                     .into_iter()
                     .map(|copy| (copy.migration_id.clone(), copy))
                     .collect(),
             ),
-            Err(error) => {
+            Some(Err(error)) => {
                 tracing::warn!(%error, "the copies of migrations were not looked at");
                 None
             }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::audit::chain::{ChainCheck, ChainFault, Link, complete_up_to};
-use crate::audit::{Archive, Head, from_row};
+use crate::audit::{Head, from_row};
 use crate::database::{Connection, DatabaseError, Reply, Row};
 use crate::registry::{events, migrations, snapshots};
 use crate::time::Timestamp;
@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 use super::super::access::Managed;
 use super::super::view::Check;
 use super::Title;
+use super::archived::{Archived, Whereabouts};
 
 pub(super) const CHAIN: Title = Title {
     code: "trail-chain",
@@ -22,12 +23,18 @@ pub(super) const DELIVERY: Title = Title {
     title: "The archive has everything",
 };
 
+/// What the checks of an archive say where there is none.
+pub(super) const NO_ARCHIVE: &str =
+    "no archive is configured: trail and snapshots are kept in the database itself";
+
 /// How many events of a chain are read at once.
 const AT_ONCE: u32 = 500;
 
 /// What the trail gave.
 #[derive(Debug)]
 pub(super) struct Trail {
+    /// What there is of it in an archive.
+    pub whereabouts: Whereabouts,
     /// How many events the registry has.
     pub events: u64,
     /// Events and snapshots that the archive does not have yet.
@@ -51,13 +58,52 @@ pub(super) struct Against {
     pub missing_in_archive: Vec<String>,
     /// Events that the archive has and the registry does not.
     pub missing_in_registry: Vec<String>,
+    /// Where the two histories part, when that explains everything else.
+    pub parting: Option<Parting>,
+}
+
+/// Two whole chains that have their beginning in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Parting {
+    /// The number of the last event that both have.
+    pub after: u64,
+    /// Whether the registry goes on in another way; else it has nothing after that event.
+    pub differs: bool,
+}
+
+impl Parting {
+    fn in_words(self, whereabouts: Whereabouts) -> String {
+        let Self { after, differs } = self;
+        let what = if after == 0 {
+            "registry and archive tell different histories from the first event on: the database was replaced by another one, or \
+             its trail was rewritten. Nothing is delivered there"
+                .to_owned()
+        } else if differs {
+            format!(
+                "registry and archive tell different histories after event {after}: one of two databases was restored from a \
+                 copy of the other. Nothing more is delivered there"
+            )
+        } else {
+            format!(
+                "the archive has events after event {after}, with which the registry ends: the database was restored to an \
+                 earlier state, or the end of its trail was removed"
+            )
+        };
+        let remedy = match whereabouts {
+            Whereabouts::Embedded => {
+                "Keep the file _version-control.sqlite, but move it out of the data folder"
+            }
+            _ => "Set DBVC_COSMOS_DATABASE to an archive of this database's own",
+        };
+        format!("{what}. {remedy}: dbvc then fills a new archive from the registry")
+    }
 }
 
 impl Trail {
     pub async fn read(
         mut connection: Option<&mut (dyn Connection + 'static)>,
         managed: &Managed,
-        archive: &dyn Archive,
+        archived: Archived<'_>,
     ) -> Result<Self, DatabaseError> {
         let mut comparison = Comparison::default();
         let mut snapshots_waiting = 0;
@@ -97,29 +143,43 @@ impl Trail {
                 refused.push(format!("definition of {id}: {}", why(row)?));
             }
         }
-        let undelivered = comparison.undelivered.len() + snapshots_waiting;
-        let mut archive_answers = true;
+        let undelivered = match archived {
+            Archived::Nowhere => {
+                refused.clear();
+                0
+            }
+            // Whatever another archive has of it, this one is still to get everything.
+            Archived::Nothing => {
+                let events = std::mem::take(&mut comparison.delivered_up_to);
+                usize::try_from(events).unwrap_or(usize::MAX)
+            }
+            Archived::Unreadable | Archived::At(..) => {
+                comparison.undelivered.len() + snapshots_waiting
+            }
+        };
+        let mut archive_answers = !matches!(archived, Archived::Nowhere | Archived::Unreadable);
         let mut after = 0;
         let mut count = 0;
         let newest = loop {
             // The archive first: whatever it has is in the registry by the time that is read.
-            let archived = if archive_answers {
-                match archive.chain(managed.id(), after, AT_ONCE).await {
-                    Ok(links) => links,
-                    Err(error) => {
-                        tracing::warn!(%error, "the archive's trail was not looked at");
-                        archive_answers = false;
-                        Vec::new()
+            let links = match archived {
+                Archived::At(archive, partition) if archive_answers => {
+                    match archive.chain(partition, after, AT_ONCE).await {
+                        Ok(links) => links,
+                        Err(error) => {
+                            tracing::warn!(%error, "the archive's trail was not looked at");
+                            archive_answers = false;
+                            Vec::new()
+                        }
                     }
                 }
-            } else {
-                Vec::new()
+                _ => Vec::new(),
             };
             let (registered, newest) = match &mut connection {
                 None => (Vec::new(), None),
                 Some(connection) => read_chain(*connection, managed, after).await?,
             };
-            let upto = [&archived, &registered]
+            let upto = [&links, &registered]
                 .into_iter()
                 .filter_map(|links| complete_up_to(links, after, AT_ONCE))
                 .min();
@@ -130,7 +190,7 @@ impl Trail {
             };
             let registered = within(registered);
             count += registered.len() as u64;
-            comparison.look_at(&registered, &within(archived));
+            comparison.look_at(&registered, &within(links));
             match upto {
                 None => break newest,
                 Some(upto) => after = upto,
@@ -138,6 +198,7 @@ impl Trail {
         };
         let (registry, against) = comparison.finish(connection.is_some(), newest.as_ref());
         Ok(Self {
+            whereabouts: archived.whereabouts(),
             events: count,
             undelivered,
             refused,
@@ -173,6 +234,11 @@ pub(super) fn check_chain(trail: &Trail) -> Check {
             items,
         );
     }
+    if let Some(parting) = trail.archive.as_ref().and_then(|archive| archive.parting)
+        && trail.registry.is_empty()
+    {
+        return CHAIN.fail(parting.in_words(trail.whereabouts), items);
+    }
     if !items.is_empty() {
         return CHAIN.fail(
             "the trail was tampered with; whichever of registry and archive is whole tells what happened",
@@ -180,11 +246,17 @@ pub(super) fn check_chain(trail: &Trail) -> Check {
         );
     }
     match (&trail.archive, trail.events) {
+        (_, 0) => CHAIN.pass("nothing has happened yet"),
+        (None, events) if trail.whereabouts == Whereabouts::NoArchive => CHAIN.pass(format!(
+            "{events} events are whole; there is no archive to compare them with"
+        )),
+        (Some(_), events) if trail.whereabouts == Whereabouts::NothingYet => CHAIN.pass(format!(
+            "{events} events are whole; the archive has none of them yet"
+        )),
         (None, _) => CHAIN.warn(
             "the registry's trail is whole; the archive cannot be reached, so it was not compared",
             Vec::new(),
         ),
-        (Some(_), 0) => CHAIN.pass("nothing has happened yet"),
         (Some(_), events) => {
             CHAIN.pass(format!("{events} events are whole, and the archive agrees"))
         }
@@ -192,6 +264,9 @@ pub(super) fn check_chain(trail: &Trail) -> Check {
 }
 
 pub(super) fn check_delivery(trail: &Trail) -> Check {
+    if trail.whereabouts == Whereabouts::NoArchive {
+        return DELIVERY.pass(NO_ARCHIVE);
+    }
     if !trail.refused.is_empty() {
         return DELIVERY.warn(
             format!(
@@ -263,6 +338,19 @@ impl Ranges {
         self.0
             .iter()
             .any(|(first, last)| *first <= from && to <= *last)
+    }
+
+    /// The first number.
+    fn first(&self) -> Option<u64> {
+        self.0.first().map(|(first, _)| *first)
+    }
+
+    /// The first number, when the numbers are all that come after this head.
+    fn all_after(&self, head: Option<&Head>) -> Option<u64> {
+        match (self.0.as_slice(), head) {
+            ([(first, _)], Some(head)) if *first == head.sequence + 1 => Some(*first),
+            _ => None,
+        }
     }
 
     fn told(&self, singular: &str, plural: &str) -> Vec<String> {
@@ -349,15 +437,24 @@ impl Comparison {
         }
         let only_registry = self.only_registry;
         let faults = self.archive.finish(None);
+        let faults: Vec<String> = faults
+            .iter()
+            // What the registry has is missing only if it was delivered, which is judged by itself.
+            .filter(|fault| {
+                !matches!(fault, ChainFault::Missing(from, to) if only_registry.contains(*from, *to))
+            })
+            .map(|fault| format!("archive: {fault}"))
+            .collect();
+        let differs = self.differing.first();
+        let parts_at = differs.or_else(|| self.missing_in_registry.all_after(head));
         let against = Against {
-            faults: faults
-                .iter()
-                // What the registry has is missing only if it was delivered, which is judged by itself.
-                .filter(|fault| {
-                    !matches!(fault, ChainFault::Missing(from, to) if only_registry.contains(*from, *to))
-                })
-                .map(|fault| format!("archive: {fault}"))
-                .collect(),
+            parting: parts_at
+                .filter(|_| faults.is_empty() && self.missing_in_archive.first().is_none())
+                .map(|at| Parting {
+                    after: at.saturating_sub(1),
+                    differs: differs.is_some(),
+                }),
+            faults,
             differing: self.differing.told(
                 "differs between registry and archive",
                 "differ between registry and archive",

@@ -1,0 +1,379 @@
+//! Which archive a database has, and which stream of it holds its history.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use crate::audit::embedded::EmbeddedArchive;
+use crate::audit::lineage::{self, Attachment, Lineage, LineageError, Origin};
+use crate::audit::{Archive, ChainId, Change, EventType, Partition, Stream};
+use crate::database::{Connection, SHORT_WAIT, ask};
+use crate::registry::snapshots::SnapshotRow;
+use crate::registry::{events, migrations, snapshots};
+use crate::script::{DatabaseId, EngineKind};
+
+use super::access::Managed;
+use super::error::EngineError;
+use super::request::Caller;
+use super::{ArchivePlace, Engine};
+
+/// What this process knows of streams.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    /// Where the archive holds the history of a database.
+    partitions: Mutex<HashMap<DatabaseId, (ChainId, Partition)>>,
+    /// Databases on servers for which the archive of this machine was looked at.
+    reclaimed: Mutex<HashMap<DatabaseId, ChainId>>,
+}
+
+impl Streams {
+    fn known(&self, id: &DatabaseId, origin: &Origin) -> Option<Partition> {
+        let known = self
+            .partitions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (chain, partition) = known.get(id)?;
+        (*chain == origin.chain).then(|| partition.clone())
+    }
+
+    fn remember(&self, id: &DatabaseId, chain: ChainId, partition: Partition) {
+        self.partitions
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id.clone(), (chain, partition));
+    }
+
+    /// Whether this chain is looked at for the first time.
+    fn is_first_look(&self, id: &DatabaseId, chain: &ChainId) -> bool {
+        let mut looked = self
+            .reclaimed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        looked.insert(id.clone(), chain.clone()).as_ref() != Some(chain)
+    }
+}
+
+impl Managed {
+    fn lineage_problem(&self, error: LineageError) -> EngineError {
+        match error {
+            LineageError::Archive(error) => error.into(),
+            LineageError::Database(error) => self.problem(error),
+            LineageError::Contradicting => EngineError::HistoryParted {
+                database: self.id().clone(),
+                after: 0,
+            },
+        }
+    }
+}
+
+impl Engine {
+    /// Whether the registry of a database with this engine is on a server; the records of Cosmos DB databases are in the home
+    /// database.
+    fn is_registry_shared(&self, engine: EngineKind) -> bool {
+        let registry = match engine {
+            EngineKind::Cosmos => self.home().engine(),
+            EngineKind::SqlServer | EngineKind::Sqlite => engine,
+        };
+        registry == EngineKind::SqlServer
+    }
+
+    fn archive_for(&self, engine: EngineKind) -> Option<&dyn Archive> {
+        let is_local = matches!(self.options().archive, ArchivePlace::Embedded);
+        (!(is_local && self.is_registry_shared(engine))).then(|| self.inner.archive.as_ref())
+    }
+
+    /// The archive of a database. Without a Cosmos DB account a registry on a server has none: it is shared by every machine
+    /// that reaches the server, and a file of one of them is not.
+    pub(super) fn archive_of(&self, managed: &Managed) -> Option<&dyn Archive> {
+        self.archive_for(managed.engine())
+    }
+
+    /// The word for the archive of databases with this engine: `cosmos`, `embedded` or `none`.
+    pub(super) fn archive_word(&self, engine: EngineKind) -> &'static str {
+        self.archive_for(engine)
+            .map_or("none", |archive| archive.source())
+    }
+
+    /// The archive of a database with the partition that holds its history; none without an archive, and when that has nothing
+    /// of this database. `connection`: to its registry, where there is one.
+    pub(super) async fn archived(
+        &self,
+        connection: Option<&mut dyn Connection>,
+        managed: &Managed,
+    ) -> Result<Option<(&dyn Archive, Partition)>, EngineError> {
+        let Some(archive) = self.archive_of(managed) else {
+            return Ok(None);
+        };
+        Ok(match self.lineage_in(archive, connection, managed).await? {
+            Lineage::Own(stream) => Some((archive, stream.partition)),
+            Lineage::Unknown | Lineage::Contradicting(_) => None,
+        })
+    }
+
+    /// What an archive has of a database. `connection`: to its registry, where there is one.
+    pub(super) async fn lineage_in(
+        &self,
+        archive: &dyn Archive,
+        connection: Option<&mut dyn Connection>,
+        managed: &Managed,
+    ) -> Result<Lineage, EngineError> {
+        let mut connection = connection;
+        let origin = match &mut connection {
+            Some(connection) => lineage::origin(*connection, managed.id())
+                .await
+                .map_err(|error| managed.problem(error))?,
+            None => None,
+        };
+        if let Some(origin) = &origin
+            && let Some(partition) = self.inner.streams.known(managed.id(), origin)
+        {
+            return Ok(Lineage::Own(Stream {
+                chain: origin.chain.clone(),
+                partition,
+                place: None,
+                engine: None,
+            }));
+        }
+        lineage::of(
+            connection,
+            origin.as_ref(),
+            managed.id(),
+            managed.database.as_ref(),
+            archive,
+        )
+        .await
+        .map_err(|error| managed.lineage_problem(error))
+    }
+
+    /// The stream of a database whose registry is not there, by the place at which the database stands.
+    pub(super) async fn stream_at_place(
+        &self,
+        managed: &Managed,
+    ) -> Result<Option<(&dyn Archive, Stream)>, EngineError> {
+        let Some(archive) = self.archive_of(managed) else {
+            return Ok(None);
+        };
+        Ok(match self.lineage_in(archive, None, managed).await? {
+            Lineage::Own(stream) => Some((archive, stream)),
+            Lineage::Unknown | Lineage::Contradicting(_) => None,
+        })
+    }
+
+    /// The partition into which a database is delivered; none when nothing has happened there yet. An archive that has nothing
+    /// of a database is handed everything, also what went to another archive before.
+    pub(super) async fn partition_to_deliver(
+        &self,
+        archive: &dyn Archive,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+    ) -> Result<Option<Partition>, EngineError> {
+        let origin = lineage::origin(connection, managed.id())
+            .await
+            .map_err(|error| managed.problem(error))?;
+        if let Some(origin) = &origin
+            && let Some(known) = self.inner.streams.known(managed.id(), origin)
+        {
+            return Ok(Some(known));
+        }
+        let attached = lineage::attach(
+            connection,
+            origin.as_ref(),
+            managed.id(),
+            managed.database.as_ref(),
+            archive,
+        )
+        .await
+        .map_err(|error| managed.lineage_problem(error))?;
+        let Some(Attachment {
+            chain,
+            partition,
+            is_new,
+        }) = attached
+        else {
+            return Ok(None);
+        };
+        if is_new {
+            self.hand_over_again(connection, managed).await?;
+        }
+        self.inner
+            .streams
+            .remember(managed.id(), chain, partition.clone());
+        Ok(Some(partition))
+    }
+
+    /// Has everything delivered that was delivered to another archive, and says so in the trail: an archive that was emptied
+    /// looks like one that is new.
+    async fn hand_over_again(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+    ) -> Result<(), EngineError> {
+        let problem = |error| managed.problem(error);
+        let counted = ask(connection, events::count_delivered(managed.id()))
+            .await
+            .map_err(problem)?;
+        let count = |column: &str| match counted.rows.first() {
+            Some(row) => row.count(column),
+            None => Ok(0),
+        };
+        let read = count("events").and_then(|events| Ok((events, count("migrations")?)));
+        let (events, migrations) = read.map_err(|error| managed.problem(error.into()))?;
+        if events == 0 && migrations == 0 {
+            return Ok(());
+        }
+        let mut change = Change::of(managed.id());
+        change.loose = vec![
+            events::deliver_again(managed.id()),
+            migrations::archive_again(managed.id()),
+            snapshots::mark_elsewhere(managed.id()),
+        ];
+        let data = serde_json::json!({
+            "mended": [format!(
+                "the archive had nothing of this database: {events} events and {migrations} migrations that another archive \
+                 has are delivered to it as well"
+            )],
+        });
+        change.events = vec![self.draft(EventType::IntegrityFixed, &Caller::timer(), data)];
+        connection.begin(SHORT_WAIT).await.map_err(problem)?;
+        let written = crate::audit::append(connection, change, None)
+            .await
+            .map(|_| ())
+            .map_err(|error| managed.append_problem(error));
+        self.conclude(connection, managed, written).await
+    }
+
+    /// The archive that an earlier dbvc kept in the data folder for a registry on a server; none where there is no such file.
+    fn former_archive(&self, managed: &Managed) -> Option<EmbeddedArchive> {
+        let is_shared = self.is_registry_shared(managed.engine());
+        (is_shared && EmbeddedArchive::is_in_folder(&self.options().data_dir))
+            .then(|| EmbeddedArchive::in_folder(&self.options().data_dir))
+    }
+
+    /// The content of a snapshot in the archive of this machine, when an earlier dbvc delivered it there.
+    pub(super) async fn content_in_former_archive(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        snapshot_id: &str,
+    ) -> Result<Option<Vec<String>>, EngineError> {
+        let Some(archive) = self.former_archive(managed) else {
+            return Ok(None);
+        };
+        let origin = lineage::origin(connection, managed.id())
+            .await
+            .map_err(|error| managed.problem(error))?;
+        let Some(partition) = self
+            .former_partition(&archive, connection, managed, origin.as_ref())
+            .await?
+        else {
+            return Ok(None);
+        };
+        let found = archive.snapshot(&partition, snapshot_id).await?;
+        Ok(found.map(|snapshot| snapshot.parts))
+    }
+
+    /// Whether another archive than that of the settings took the content of a snapshot.
+    pub(super) async fn is_content_elsewhere(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        snapshot: &SnapshotRow,
+    ) -> Result<bool, EngineError> {
+        if snapshot.archived_at.is_none() || self.archive_of(managed).is_none() {
+            return Ok(snapshot.archived_at.is_some());
+        }
+        let marked = ask(connection, snapshots::is_elsewhere(&snapshot.snapshot_id)).await;
+        let marked = marked.map_err(|error| managed.problem(error))?;
+        Ok(!marked.rows.is_empty())
+    }
+
+    async fn former_partition(
+        &self,
+        archive: &EmbeddedArchive,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        origin: Option<&Origin>,
+    ) -> Result<Option<Partition>, EngineError> {
+        let Some(origin) = origin else {
+            return Ok(None);
+        };
+        let found = lineage::of(
+            Some(connection),
+            Some(origin),
+            managed.id(),
+            managed.database.as_ref(),
+            archive,
+        )
+        .await
+        .map_err(|error| managed.lineage_problem(error))?;
+        Ok(match found {
+            Lineage::Own(stream) => Some(stream.partition),
+            Lineage::Unknown | Lineage::Contradicting(_) => None,
+        })
+    }
+
+    /// Takes back into a registry on a server what an earlier dbvc delivered to the archive of this machine: the content of
+    /// snapshots, which no other machine can read there. Looks once for each chain.
+    pub(super) async fn reclaim_snapshots(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+    ) -> Result<(), EngineError> {
+        let Some(archive) = self.former_archive(managed) else {
+            return Ok(());
+        };
+        let problem = |error| managed.problem(error);
+        let origin = lineage::origin(connection, managed.id())
+            .await
+            .map_err(problem)?;
+        let Some(chain) = origin.as_ref().map(|origin| origin.chain.clone()) else {
+            return Ok(());
+        };
+        if !self.inner.streams.is_first_look(managed.id(), &chain) {
+            return Ok(());
+        }
+        let Some(partition) = self
+            .former_partition(&archive, connection, managed, origin.as_ref())
+            .await?
+        else {
+            return Ok(());
+        };
+        let missing = ask(connection, snapshots::without_content(managed.id()))
+            .await
+            .map_err(problem)?;
+        for row in &missing.rows {
+            let id = row
+                .text("snapshot_id")
+                .map_err(|error| problem(error.into()))?;
+            let Some(snapshot) = archive.snapshot(&partition, id).await? else {
+                continue;
+            };
+            connection.begin(SHORT_WAIT).await.map_err(problem)?;
+            let staged = async {
+                let statements = snapshots::stage_again(id, &snapshot.parts);
+                let Some((first, parts)) = statements.split_first() else {
+                    return Ok(());
+                };
+                // Another machine that has a copy of the same file may be faster.
+                if ask(connection, first.clone())
+                    .await
+                    .map_err(problem)?
+                    .affected
+                    == 1
+                {
+                    connection.exchange(parts).await.map_err(problem)?;
+                }
+                Ok(())
+            };
+            let staged = staged.await;
+            self.conclude(connection, managed, staged).await?;
+        }
+        if !missing.rows.is_empty() {
+            tracing::info!(
+                database = %managed.id(),
+                snapshots = missing.rows.len(),
+                "took snapshots back from the archive of this machine"
+            );
+        }
+        Ok(())
+    }
+}
