@@ -9,6 +9,7 @@ use std::str::FromStr;
 use tracing_subscriber::EnvFilter;
 
 use crate::alert::WebhookAddress;
+use crate::database::RegistrySchema;
 use crate::database::cosmos::CosmosAccount;
 use crate::database::identity::{AppIdentity, IdentitySource};
 use crate::database::secrets::ConnectionVariables;
@@ -75,6 +76,8 @@ pub struct Settings {
     pub script_variables: Variables,
     /// The identity of the process, by `AZURE_CLIENT_ID`, `AZURE_TENANT_ID` and `AZURE_FEDERATED_TOKEN_FILE`.
     pub identity: AppIdentity,
+    /// The schema of dbvc's own tables on SQL Server (`DBVC_SCHEMA`). Defaults to `dbo`.
+    pub registry_schema: RegistrySchema,
     /// The folder of the embedded databases (`DBVC_DATA_DIR`). Defaults to `.dbvc`.
     pub data_dir: PathBuf,
     /// The folder of the team's scripts (`DBVC_MIGRATIONS_DIR`). Defaults to `migrations`.
@@ -154,6 +157,7 @@ impl Settings {
         let connection_variables = reader.connection_variables();
         let script_variables = reader.script_variables();
         let identity = reader.identity(in_azure);
+        let registry_schema = reader.registry_schema();
         let data_dir = PathBuf::from(reader.text("DBVC_DATA_DIR").unwrap_or(".dbvc"));
         let migrations_dir =
             PathBuf::from(reader.text("DBVC_MIGRATIONS_DIR").unwrap_or("migrations"));
@@ -177,6 +181,7 @@ impl Settings {
                 connection_variables,
                 script_variables,
                 identity,
+                registry_schema,
                 data_dir,
                 migrations_dir,
                 on_drift,
@@ -468,6 +473,16 @@ impl Reader {
             .ok()
     }
 
+    fn registry_schema(&mut self) -> RegistrySchema {
+        let Some(name) = self.text("DBVC_SCHEMA") else {
+            return RegistrySchema::default();
+        };
+        RegistrySchema::parse(name).unwrap_or_else(|error| {
+            self.wrong("DBVC_SCHEMA", error.to_string());
+            RegistrySchema::default()
+        })
+    }
+
     fn on_drift(&mut self) -> OnDrift {
         match self.text("DBVC_ON_DRIFT") {
             None | Some("warn") => OnDrift::Warn,
@@ -589,6 +604,7 @@ mod tests {
         assert_eq!(settings.environment, "dev");
         assert!(!settings.in_azure);
         assert_eq!(settings.database_id.as_str(), "lpa-bloom-sql-dev");
+        assert_eq!(settings.registry_schema.name(), "dbo");
         assert_eq!(settings.data_dir, PathBuf::from(".dbvc"));
         assert_eq!(settings.migrations_dir, PathBuf::from("migrations"));
         assert_eq!(settings.on_drift, OnDrift::Warn);
@@ -614,6 +630,7 @@ mod tests {
         let settings = read(&[
             ("DBVC_ENVIRONMENT", "prod"),
             ("DBVC_DATABASE_ID", "orders"),
+            ("DBVC_SCHEMA", "dbvc"),
             ("DBVC_DATA_DIR", "data"),
             ("DBVC_MIGRATIONS_DIR", "sql"),
             ("DBVC_ON_DRIFT", "refuse"),
@@ -629,6 +646,7 @@ mod tests {
         .unwrap();
         assert_eq!(settings.environment, "prod");
         assert_eq!(settings.database_id.as_str(), "orders");
+        assert_eq!(settings.registry_schema.name(), "dbvc");
         assert_eq!(settings.data_dir, PathBuf::from("data"));
         assert_eq!(settings.migrations_dir, PathBuf::from("sql"));
         assert_eq!(settings.on_drift, OnDrift::Refuse);
@@ -663,6 +681,8 @@ mod tests {
             ("DBVC_ENVIRONMENT", "all"),
             ("DBVC_DATABASE_ID", "Orders"),
             ("DBVC_DATABASE_ID", "all"),
+            ("DBVC_SCHEMA", "my.schema"),
+            ("DBVC_SCHEMA", "sys"),
             ("DBVC_ON_DRIFT", "ignore"),
             ("DBVC_LOCK_LEASE_SECONDS", "0"),
             ("DBVC_LOCK_LEASE_SECONDS", "3601"),

@@ -24,6 +24,8 @@ mod first_run;
 mod leftovers;
 #[path = "conformance/lost_connection.rs"]
 mod lost_connection;
+#[path = "conformance/names.rs"]
+mod names;
 #[path = "conformance/readme.rs"]
 mod readme;
 #[path = "conformance/registering.rs"]
@@ -54,6 +56,7 @@ fn main() {
         first_run::tests(),
         leftovers::tests(),
         lost_connection::tests(),
+        names::tests(),
         readme::tests(),
         registering::tests(),
         rolling_back::tests(),

@@ -49,6 +49,8 @@ fn a_wrong_setting_stops_the_start_by_name() {
     for (name, value) in [
         ("DBVC_ENVIRONMENT", "Not A Name"),
         ("DBVC_DATABASE_ID", "Orders DB"),
+        ("DBVC_SCHEMA", "my schema"),
+        ("DBVC_SCHEMA", "INFORMATION_schema"),
         ("DBVC_ON_DRIFT", "shrug"),
         ("DBVC_LOCK_LEASE_SECONDS", "4000"),
         ("DBVC_MAX_PARALLEL_DATABASES", "many"),

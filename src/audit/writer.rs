@@ -140,6 +140,7 @@ fn check_records(replies: &[Reply], exactly_one: usize, pairs: usize) -> Result<
         |changed: u64| format!("a record changed {changed} rows where exactly one was meant");
     let refuse = |changed: u64| DatabaseError::Refused {
         phase: "writing records",
+        number: None,
         message: words(changed),
     };
     for reply in &replies[..exactly_one] {
@@ -182,6 +183,7 @@ async fn read_head(
     let Some(row) = reply.rows.first() else {
         return Err(DatabaseError::Refused {
             phase: "reading the head of the trail",
+            number: None,
             message: "the database has no head".to_owned(),
         });
     };

@@ -61,6 +61,7 @@ fn engine_options(settings: &Settings) -> EngineOptions {
         connection_variables: settings.connection_variables.clone(),
         script_variables: settings.script_variables.clone(),
         identity: settings.identity.clone(),
+        registry_schema: settings.registry_schema.clone(),
         data_dir: settings.data_dir.clone(),
         on_drift: settings.on_drift,
         lease_seconds: settings.lock_lease_seconds,

@@ -9,21 +9,24 @@
 //! | `{now+@P3}` | the moment `@P3` seconds later, by the server's clock; a number may stand in its place |
 //! | `{page @P2}` | at the end of an ordered SELECT: the first `@P2` rows only |
 //! | `{hold}` | after a table's name: lock the rows read, or the place where they would be, until the transaction ends |
-//! | `{present t}` | 1 if dbvc's table `t` is there, else 0 |
+//! | `{own}` | before the name of one of dbvc's own tables: its schema and a dot, so that no other table of that name is found |
+//! | `{own schema}` | the name of that schema, as a string |
 //! | `{session}` | the server's number of the connection, NULL where there is no server |
 
 use std::borrow::Cow;
 
+use super::RegistrySchema;
+
 /// The SQL that an engine speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Dialect {
-    /// SQL Server and Azure SQL Database.
-    TransactSql,
+pub enum Dialect<'a> {
+    /// SQL Server and Azure SQL Database, with dbvc's own tables in this schema.
+    TransactSql(&'a RegistrySchema),
     /// SQLite.
     Sqlite,
 }
 
-impl Dialect {
+impl Dialect<'_> {
     /// The statement with its placeholders filled in for this dialect.
     pub fn render(self, template: &'static str) -> Cow<'static, str> {
         if !template.contains('{') {
@@ -44,28 +47,40 @@ impl Dialect {
     }
 
     fn placeholder(self, name: &str) -> Cow<'static, str> {
+        if name == "own" {
+            return match self {
+                Self::TransactSql(schema) => format!("[{schema}].").into(),
+                Self::Sqlite => "main.".into(),
+            };
+        }
+        if name == "own schema" {
+            return match self {
+                Self::TransactSql(schema) => format!("N'{schema}'").into(),
+                Self::Sqlite => "'main'".into(),
+            };
+        }
         if name == "now" {
             return match self {
-                Self::TransactSql => "CAST(SYSUTCDATETIME() AS DATETIMEOFFSET(3))".into(),
+                Self::TransactSql(_) => "CAST(SYSUTCDATETIME() AS DATETIMEOFFSET(3))".into(),
                 Self::Sqlite => "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')".into(),
             };
         }
         if name == "hold" {
             return match self {
-                Self::TransactSql => "WITH (UPDLOCK, HOLDLOCK)".into(),
+                Self::TransactSql(_) => "WITH (UPDLOCK, HOLDLOCK)".into(),
                 // The write transaction that dbvc opens holds the whole file.
                 Self::Sqlite => "".into(),
             };
         }
         if name == "session" {
             return match self {
-                Self::TransactSql => "CAST(@@SPID AS NVARCHAR(60))".into(),
+                Self::TransactSql(_) => "CAST(@@SPID AS NVARCHAR(60))".into(),
                 Self::Sqlite => "NULL".into(),
             };
         }
         if let Some(seconds) = name.strip_prefix("now+") {
             return match self {
-                Self::TransactSql => format!(
+                Self::TransactSql(_) => format!(
                     "DATEADD(SECOND, {seconds}, CAST(SYSUTCDATETIME() AS DATETIMEOFFSET(3)))"
                 )
                 .into(),
@@ -76,20 +91,8 @@ impl Dialect {
         }
         if let Some(rows) = name.strip_prefix("page ") {
             return match self {
-                Self::TransactSql => format!("OFFSET 0 ROWS FETCH NEXT {rows} ROWS ONLY").into(),
+                Self::TransactSql(_) => format!("OFFSET 0 ROWS FETCH NEXT {rows} ROWS ONLY").into(),
                 Self::Sqlite => format!("LIMIT {rows}").into(),
-            };
-        }
-        if let Some(table) = name.strip_prefix("present ") {
-            return match self {
-                Self::TransactSql => {
-                    format!("CASE WHEN OBJECT_ID(N'dbo.{table}', N'U') IS NULL THEN 0 ELSE 1 END")
-                        .into()
-                }
-                Self::Sqlite => format!(
-                    "(SELECT COUNT(*) FROM sqlite_master WHERE type = 'table' AND name = '{table}')"
-                )
-                .into(),
             };
         }
         // A placeholder nobody knows stays as it stands and is refused by the engine; a test renders every statement.
@@ -134,10 +137,24 @@ mod tests {
              AND y > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', @P2 || ' seconds') ORDER BY a LIMIT @P1"
         );
         assert_eq!(
-            Dialect::TransactSql.render(template),
+            Dialect::TransactSql(&RegistrySchema::default()).render(template),
             "SELECT a FROM t WITH (UPDLOCK, HOLDLOCK) WHERE x < CAST(SYSUTCDATETIME() AS DATETIMEOFFSET(3)) \
              AND y > DATEADD(SECOND, @P2, CAST(SYSUTCDATETIME() AS DATETIMEOFFSET(3))) \
              ORDER BY a OFFSET 0 ROWS FETCH NEXT @P1 ROWS ONLY"
+        );
+    }
+
+    #[test]
+    fn qualifies_own_tables() {
+        let template = "SELECT a FROM {own}t WHERE b = {own schema}";
+        let schema = RegistrySchema::parse("dbvc").unwrap();
+        assert_eq!(
+            Dialect::TransactSql(&schema).render(template),
+            "SELECT a FROM [dbvc].t WHERE b = N'dbvc'"
+        );
+        assert_eq!(
+            Dialect::Sqlite.render(template),
+            "SELECT a FROM main.t WHERE b = 'main'"
         );
     }
 }

@@ -8,6 +8,7 @@ pub mod identity;
 pub mod outcome;
 mod place;
 pub mod reference;
+pub mod registry_schema;
 pub mod secrets;
 pub mod sql_server;
 pub mod sqlite;
@@ -22,6 +23,7 @@ use async_trait::async_trait;
 pub use dialect::{Dialect, Sql, Statement};
 pub use outcome::{BatchReport, BatchText, ScriptEnd, ScriptReport, ServerError, ServerMessage};
 pub use place::Place;
+pub use registry_schema::RegistrySchema;
 pub use value::{ColumnError, Row, Value};
 
 use crate::schema::Schema;
@@ -76,6 +78,15 @@ pub enum DatabaseError {
         /// The server's words.
         message: String,
     },
+    /// There is no registry, and objects of the application bear the names of its tables.
+    #[error("objects of the application bear names of dbvc's own tables: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    NamesTaken(Vec<TakenName>),
+    /// The registry is in another schema than the settings say.
+    #[error("the registry is in the schema {schema}")]
+    RegistryInSchema {
+        /// That schema.
+        schema: String,
+    },
     /// The database cannot be reached, is damaged, or has no room left.
     #[error("the database cannot be used while {phase}: {message}")]
     Unavailable {
@@ -106,13 +117,55 @@ pub enum DatabaseError {
     #[error("the script cannot be recorded: {0}")]
     ScriptLeft(Leftover),
     /// The server refused one of dbvc's own statements.
-    #[error("the database refused a statement of dbvc while {phase}: {message}")]
+    #[error("the database refused a statement of dbvc while {phase}: {message}{}", in_brackets(*.number))]
     Refused {
         /// What dbvc was doing.
         phase: &'static str,
+        /// The server's error number; none when dbvc itself did not accept an answer.
+        number: Option<i64>,
         /// The server's words.
         message: String,
     },
+}
+
+fn in_brackets(number: Option<i64>) -> String {
+    number.map_or_else(String::new, |number| format!(" (error {number})"))
+}
+
+/// An object of the application with a name that dbvc's own tables need.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenName {
+    /// Its name, on SQL Server with its schema.
+    pub name: String,
+    /// `table`, `view`, `index`, …
+    pub kind: &'static str,
+}
+
+impl std::fmt::Display for TakenName {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} ({})", self.name, self.kind)
+    }
+}
+
+/// Dbvc's own tables, as a connection must know them.
+#[derive(Debug, Clone, Copy)]
+pub struct OwnTables {
+    /// Their names.
+    pub names: &'static [&'static str],
+    /// Reads from the catalog which objects bear these names.
+    pub catalog: fn() -> Statement,
+    /// The error that the rows of `catalog` show to be behind another one.
+    pub explain: fn(DatabaseError, &[Row]) -> DatabaseError,
+}
+
+impl OwnTables {
+    /// Whether the catalog may have more to say about an error.
+    fn may_explain(error: &DatabaseError) -> bool {
+        matches!(
+            error,
+            DatabaseError::Refused { .. } | DatabaseError::NoRegistry { .. }
+        )
+    }
 }
 
 /// What a script left behind that keeps its record from being written in the same transaction. SQLite refuses the

@@ -5,13 +5,15 @@ use std::time::Duration;
 
 use crate::audit::{self, AppendError, Change, EventDraft, EventType};
 use crate::database::{
-    Access, Connection, Database, DatabaseError, SHORT_WAIT, ScriptEnd, ScriptMode, Unobserved, ask,
+    Access, Connection, Database, DatabaseError, RegistrySchema, SHORT_WAIT, ScriptEnd, ScriptMode,
+    ServerError, Unobserved, ask,
 };
-use crate::registry::definition::{self, OWN_VERSIONS, OwnVersion};
+use crate::registry::definition::{OWN_VERSIONS, OwnVersion};
 use crate::registry::executions::{Direction, Execution, ExecutionStatus};
 use crate::registry::inventory::{self, InventoryRow};
 use crate::registry::lock::LockRow;
 use crate::registry::migrations::{AppliedStatus, Definition, StatusChange};
+use crate::registry::presence::{self, Damage, Presence};
 use crate::registry::state::{self, DatabaseState};
 use crate::registry::{events, lock};
 use crate::script::{DatabaseId, EngineKind, MigrationId, MigrationName, Version};
@@ -30,6 +32,10 @@ pub(super) struct Managed {
     pub database: Arc<dyn Database>,
     /// Whether it is the home database.
     pub is_home: bool,
+    /// The engine of the database that has its registry: of a Cosmos DB database it is the home database.
+    pub registry_engine: EngineKind,
+    /// The schema of dbvc's own tables, should they be on SQL Server.
+    pub registry_schema: RegistrySchema,
 }
 
 impl Managed {
@@ -46,6 +52,11 @@ impl Managed {
         self.engine() != EngineKind::Cosmos
     }
 
+    /// The schema of dbvc's own tables within it; none where an engine has no schemas.
+    pub fn namespace(&self) -> Option<&str> {
+        (self.engine() == EngineKind::SqlServer).then(|| self.registry_schema.name())
+    }
+
     /// The engine's word for what the driver said about this database.
     pub fn problem(&self, error: DatabaseError) -> EngineError {
         match error {
@@ -56,6 +67,27 @@ impl Managed {
             DatabaseError::Missing { name } => EngineError::NoSuchDatabase {
                 database: self.id().clone(),
                 name,
+            },
+            DatabaseError::NamesTaken(taken) => EngineError::NamesTaken {
+                database: self.id().clone(),
+                taken,
+                schema: (self.registry_engine == EngineKind::SqlServer)
+                    .then(|| self.registry_schema.clone()),
+            },
+            DatabaseError::RegistryInSchema { schema } => EngineError::RegistryInSchema {
+                database: self.id().clone(),
+                found: schema,
+                configured: self.registry_schema.clone(),
+            },
+            DatabaseError::Refused {
+                phase,
+                number: Some(number),
+                message,
+            } if lasts(self.registry_engine, number) => EngineError::DatabaseRefused {
+                database: self.id().clone(),
+                phase,
+                number: Some(number),
+                message,
             },
             other => EngineError::Unavailable {
                 database: self.id().clone(),
@@ -106,6 +138,18 @@ impl Managed {
             database: self.id().clone(),
             holder: lock.and_then(holder),
         }
+    }
+}
+
+/// Whether an error of one of dbvc's own statements stays until somebody removes its cause: a missing right, a name that is
+/// taken, a database that only allows reading.
+fn lasts(engine: EngineKind, number: i64) -> bool {
+    match engine {
+        EngineKind::SqlServer | EngineKind::Cosmos => {
+            [229, 230, 262, 297, 300, 916, 2714, 2759, 2760, 3906, 15247].contains(&number)
+        }
+        // The other codes of SQLite are its words for a file that is busy, full or damaged.
+        EngineKind::Sqlite => false,
     }
 }
 
@@ -166,10 +210,13 @@ impl Engine {
 
     /// The home database, with its row as it is before anybody changed it.
     pub(super) fn home(&self) -> Managed {
+        let row = self.home_row();
         Managed {
-            row: self.home_row(),
             database: self.inner.databases.home(),
             is_home: true,
+            registry_engine: row.engine,
+            row,
+            registry_schema: self.options().registry_schema.clone(),
         }
     }
 
@@ -202,10 +249,16 @@ impl Engine {
         } else {
             self.inner.databases.of(&row)?
         };
+        let registry_engine = match row.engine {
+            EngineKind::Cosmos => self.home_row().engine,
+            engine => engine,
+        };
         Ok(Managed {
             row,
             database,
             is_home,
+            registry_engine,
+            registry_schema: self.options().registry_schema.clone(),
         })
     }
 
@@ -444,22 +497,24 @@ impl Engine {
         managed: &Managed,
     ) -> Result<bool, EngineError> {
         // Not by reading the state: a missing table would end the transaction on SQL Server.
-        let answer = ask(connection, definition::present())
-            .await
-            .map_err(|error| managed.problem(error))?;
-        let present = match answer.rows.first() {
-            Some(row) => row
-                .flag("present")
-                .map_err(|error| managed.problem(error.into()))?,
-            None => false,
-        };
-        if !present {
-            for own in OWN_VERSIONS {
-                self.run_own_script(connection, managed, own.script(managed.engine()))
-                    .await?;
+        match look_for_registry(connection, managed).await? {
+            Found::Nothing => {}
+            Found::Registry => return Ok(false),
+            // What is missing may hold what cannot be made again.
+            Found::Damaged(damage) if damage.lacks_table("trail_heads") => {
+                return Err(managed.problem(DatabaseError::Refused {
+                    phase: "looking at dbvc's own tables",
+                    number: None,
+                    message: damage.sentences().join("; "),
+                }));
             }
+            Found::Damaged(_) => return Ok(false),
         }
-        Ok(!present)
+        for own in OWN_VERSIONS {
+            let script = own.script_in(managed.engine(), &managed.registry_schema);
+            self.run_own_script(connection, managed, &script).await?;
+        }
+        Ok(true)
     }
 
     async fn run_own_script(
@@ -472,6 +527,7 @@ impl Engine {
             |reason| {
                 managed.problem(DatabaseError::Refused {
                     phase: "reading dbvc's own script",
+                    number: None,
                     message: reason.message,
                 })
             },
@@ -486,13 +542,7 @@ impl Engine {
                 source: None,
             }),
             ScriptEnd::Left { left, .. } => Err(managed.problem(DatabaseError::ScriptLeft(left))),
-            ScriptEnd::Failed { errors, .. } => {
-                let words: Vec<String> = errors.into_iter().map(|error| error.message).collect();
-                Err(managed.problem(DatabaseError::Refused {
-                    phase: "making dbvc's own tables",
-                    message: words.join("; "),
-                }))
-            }
+            ScriptEnd::Failed { errors, .. } => Err(making_problem(managed, errors)),
         }
     }
 
@@ -510,6 +560,7 @@ impl Engine {
         let internal = |message: String| {
             managed.problem(DatabaseError::Refused {
                 phase: "recording dbvc's own tables",
+                number: None,
                 message,
             })
         };
@@ -629,6 +680,72 @@ impl Engine {
     }
 }
 
+/// What there is of a registry.
+pub(super) enum Found {
+    /// Nothing.
+    Nothing,
+    /// All of it.
+    Registry,
+    /// A part of it.
+    Damaged(Damage),
+}
+
+/// Looks whether a database has a registry, in a transaction or outside.
+///
+/// # Errors
+///
+/// [`EngineError::NamesTaken`] when it could have none, and [`EngineError::RegistryInSchema`] when it has one elsewhere.
+pub(super) async fn look_for_registry(
+    connection: &mut dyn Connection,
+    managed: &Managed,
+) -> Result<Found, EngineError> {
+    let found = async {
+        let reply = ask(connection, presence::statement(managed.registry_engine)).await?;
+        match presence::judge(&reply.rows)? {
+            Presence::Absent => Ok(Found::Nothing),
+            Presence::Present => Ok(Found::Registry),
+            Presence::Damaged(damage) => Ok(Found::Damaged(damage)),
+            Presence::NamesTaken(taken) => Err(DatabaseError::NamesTaken(taken)),
+            Presence::InSchema(schema) => Err(DatabaseError::RegistryInSchema { schema }),
+        }
+    };
+    found.await.map_err(|error| managed.problem(error))
+}
+
+/// Why dbvc's own tables could not be made. What the server refuses on its own authority it refuses again; what ended the
+/// connection, and what waited too long, may pass.
+fn making_problem(managed: &Managed, errors: Vec<ServerError>) -> EngineError {
+    const PHASE: &str = "making its own tables";
+    let refused = errors.iter().find(|error| {
+        let passes = match managed.engine() {
+            // 0 is no error of the server's; deadlock, lock timeout; from severity 17 on it has a problem of its own.
+            EngineKind::SqlServer | EngineKind::Cosmos => {
+                [0, 1205, 1222].contains(&error.number)
+                    || error.severity.is_some_and(|severity| severity >= 17)
+            }
+            // The primary codes: busy, locked, no memory, interrupted, input and output, full.
+            EngineKind::Sqlite => [5, 6, 7, 9, 10, 13].contains(&(error.number & 0xff)),
+        };
+        !passes
+    });
+    match refused {
+        Some(error) => EngineError::DatabaseRefused {
+            database: managed.id().clone(),
+            phase: PHASE,
+            number: Some(error.number),
+            message: error.message.clone(),
+        },
+        None => {
+            let words: Vec<String> = errors.into_iter().map(|error| error.message).collect();
+            managed.problem(DatabaseError::Refused {
+                phase: PHASE,
+                number: None,
+                message: words.join("; "),
+            })
+        }
+    }
+}
+
 /// Begins a transaction in which a registry is made, one instance at a time.
 pub(super) async fn begin_making(
     connection: &mut dyn Connection,
@@ -646,4 +763,85 @@ pub(super) async fn begin_making(
 /// A new id of a run, an execution or a snapshot: sortable by time.
 pub(super) fn new_id() -> String {
     uuid::Uuid::now_v7().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::Shop;
+    use super::*;
+
+    fn error(number: i64, severity: Option<i64>) -> ServerError {
+        ServerError {
+            number,
+            severity,
+            state: Some(1),
+            line: None,
+            batch: None,
+            procedure: None,
+            message: "no".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn names_are_looked_at_in_the_transaction_that_makes_the_tables() {
+        let shop = Shop::new();
+        let home = shop.engine.home();
+        let mut connection = home.database.open(Access::Write).await.unwrap();
+        begin_making(connection.as_mut(), &home).await.unwrap();
+        // As if somebody made it after the registry was found missing.
+        let taken = crate::database::BatchText {
+            index: 1,
+            line: 1,
+            count: 1,
+            text: "CREATE TABLE trail_heads (id INTEGER);".to_owned(),
+        };
+        connection
+            .run_batches([taken].into(), ScriptMode::Own, Arc::new(Unobserved))
+            .await;
+        let made = shop.engine.make_tables(connection.as_mut(), &home).await;
+        let Err(EngineError::NamesTaken { taken, .. }) = made else {
+            panic!("the name is taken: {made:?}");
+        };
+        assert_eq!(taken[0].name, "trail_heads");
+        let found = look_for_registry(connection.as_mut(), &home).await;
+        assert!(found.is_err(), "nothing is made");
+    }
+
+    #[test]
+    fn what_passes_by_itself_is_no_refusal() {
+        let shop = Shop::new();
+        let mut home = shop.engine.home();
+        let is_refused =
+            |home: &Managed, errors: Vec<ServerError>| match making_problem(home, errors) {
+                EngineError::DatabaseRefused { number, .. } => number,
+                EngineError::Unavailable { .. } => None,
+                other => panic!("{other}"),
+            };
+        // Busy, full; an error in the statement, a file that only allows reading.
+        for (number, refused) in [
+            (5, None),
+            (13, None),
+            (1, Some(1)),
+            (8, Some(8)),
+            (1032, Some(1032)),
+        ] {
+            let errors = vec![error(number, Some(16))];
+            assert_eq!(is_refused(&home, errors), refused, "{number}");
+        }
+        home.row.engine = EngineKind::SqlServer;
+        for (number, severity, refused) in [
+            (0, 16, None),
+            (1205, 13, None),
+            (1222, 16, None),
+            (9002, 17, None),
+            (262, 14, Some(262)),
+            (2714, 16, Some(2714)),
+            (3906, 16, Some(3906)),
+        ] {
+            let errors = vec![error(number, Some(severity))];
+            assert_eq!(is_refused(&home, errors), refused, "{number}");
+        }
+        let first = vec![error(2714, Some(16)), error(1750, Some(16))];
+        assert_eq!(is_refused(&home, first), Some(2714));
+    }
 }

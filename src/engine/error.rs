@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::audit::ArchiveError;
-use crate::database::DatabaseError;
+use crate::database::{DatabaseError, RegistrySchema, TakenName};
 use crate::script::{DatabaseId, MigrationId};
 use crate::time::Timestamp;
 
@@ -186,6 +186,46 @@ pub enum EngineError {
     /// A production rollback without its confirmation.
     #[error("a rollback in production needs confirm, equal to the migration's id {0}")]
     ConfirmationRequired(MigrationId),
+    /// Objects of the application bear the names of dbvc's own tables.
+    #[error(
+        "{database} has objects with names that dbvc needs for its own tables: {}; {}",
+        names(.taken), remedy(.schema.as_ref())
+    )]
+    NamesTaken {
+        /// The database.
+        database: DatabaseId,
+        /// The objects.
+        taken: Vec<TakenName>,
+        /// The schema in which dbvc would make its tables; none on SQLite.
+        schema: Option<RegistrySchema>,
+    },
+    /// dbvc's own tables are in another schema than `DBVC_SCHEMA` says.
+    #[error(
+        "dbvc's own tables in {database} are in the schema {found}, but DBVC_SCHEMA is {configured}; set DBVC_SCHEMA to {found}"
+    )]
+    RegistryInSchema {
+        /// The database.
+        database: DatabaseId,
+        /// The schema with the tables.
+        found: String,
+        /// What the setting says.
+        configured: RegistrySchema,
+    },
+    /// The database refused a statement of dbvc, and would refuse it again.
+    #[error(
+        "{database} refused a statement of dbvc while {phase}: {}{message}; remove the cause, such as a missing permission, then try again",
+        number.map_or_else(String::new, |number| format!("error {number}, "))
+    )]
+    DatabaseRefused {
+        /// The database.
+        database: DatabaseId,
+        /// What dbvc was doing.
+        phase: &'static str,
+        /// The server's error number.
+        number: Option<i64>,
+        /// The server's words.
+        message: String,
+    },
     /// A database cannot be used now.
     #[error("{database} cannot be used at the moment; try again later")]
     Unavailable {
@@ -276,6 +316,27 @@ fn list(ids: &[MigrationId]) -> String {
         names.push(format!("{} more", ids.len() - SHOWN));
     }
     names.join(", ")
+}
+
+/// The objects that are in the way, all of them: there are at most as many as dbvc has tables and indexes.
+pub(super) fn names(taken: &[TakenName]) -> String {
+    let names: Vec<String> = taken.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
+fn remedy(schema: Option<&RegistrySchema>) -> String {
+    match schema {
+        // Only SQL Server has schemas.
+        None => "rename them".to_owned(),
+        Some(schema) => {
+            let other = if schema.name().eq_ignore_ascii_case("dbvc") {
+                "dbvc_registry"
+            } else {
+                "dbvc"
+            };
+            format!("set DBVC_SCHEMA to another schema, for example {other}")
+        }
+    }
 }
 
 fn subject(ids: &[MigrationId]) -> String {
@@ -396,6 +457,8 @@ impl EngineError {
             | Self::NoSuchDatabase { .. }
             | Self::Archive(_)
             | Self::SnapshotDamaged { .. } => "unavailable",
+            Self::NamesTaken { .. } | Self::DatabaseRefused { .. } => "database-refused",
+            Self::RegistryInSchema { .. } => "misconfigured",
             Self::RegistryNewer { .. } => "registry-newer",
             Self::RegistryLost(_) | Self::NotAsRecorded(_) | Self::ArchiveDamaged { .. } => {
                 "registry-lost"

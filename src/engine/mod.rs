@@ -51,6 +51,7 @@ use crate::alert::{Webhook, WebhookAddress};
 use crate::audit::Archive;
 use crate::audit::cosmos::CosmosArchive;
 use crate::audit::embedded::EmbeddedArchive;
+use crate::database::RegistrySchema;
 use crate::database::cosmos::{CosmosAccount, CosmosClients};
 use crate::database::identity::{AppIdentity, Identities};
 use crate::database::secrets::ConnectionVariables;
@@ -102,6 +103,8 @@ pub struct EngineOptions {
     pub script_variables: Variables,
     /// The identity of the process, for logins without a password. Defaults to that of a developer's tools.
     pub identity: AppIdentity,
+    /// The schema of dbvc's own tables on SQL Server. Defaults to `dbo`.
+    pub registry_schema: RegistrySchema,
     /// Folder of the embedded databases.
     pub data_dir: PathBuf,
     /// What a run does about drift. Defaults to [`OnDrift::Warn`].
@@ -139,6 +142,7 @@ impl EngineOptions {
             connection_variables: ConnectionVariables::default(),
             script_variables: Variables::default(),
             identity: AppIdentity::default(),
+            registry_schema: RegistrySchema::default(),
             data_dir: data_dir.into(),
             on_drift: OnDrift::default(),
             lease_seconds: 30,

@@ -12,9 +12,9 @@ use crate::database::sql_server::{
     ConnectOptions, Connectors, RetryPolicy, ScriptLimits, SqlServerDatabase,
 };
 use crate::database::sqlite::SqliteDatabase;
-use crate::database::{Database, DatabaseError};
-use crate::registry::definition::OWN_TABLES;
+use crate::database::{Database, DatabaseError, RegistrySchema};
 use crate::registry::inventory::InventoryRow;
+use crate::registry::presence::{ON_SQL_SERVER, ON_SQLITE};
 use crate::script::{DatabaseId, EngineKind};
 
 use super::EngineOptions;
@@ -28,6 +28,7 @@ pub(super) struct Databases {
     data_dir: PathBuf,
     statement_timeout: Option<Duration>,
     limits: ScriptLimits,
+    registry_schema: RegistrySchema,
     allowed_hosts: Vec<String>,
     /// Those on servers, by what the inventory says of their connection.
     on_servers: Mutex<HashMap<String, SqlServerDatabase>>,
@@ -54,7 +55,7 @@ impl Databases {
         let home: Arc<dyn Database> = match &options.home_connection {
             Some(connection) => Arc::new(
                 SqlServerDatabase::new(connectors.to(connection.clone()), limits)
-                    .with_own_tables(OWN_TABLES),
+                    .with_own_tables(ON_SQL_SERVER, options.registry_schema.clone()),
             ),
             None => Arc::new(embedded(
                 &options.data_dir,
@@ -74,6 +75,7 @@ impl Databases {
             data_dir: options.data_dir.clone(),
             statement_timeout: options.statement_timeout,
             limits,
+            registry_schema: options.registry_schema.clone(),
             allowed_hosts: options.allowed_hosts.clone(),
             on_servers: Mutex::default(),
         }
@@ -149,7 +151,8 @@ impl Databases {
             .connectors
             .by(&parsed)
             .map_err(|error| unavailable(row, error))?;
-        let database = SqlServerDatabase::new(connector, self.limits).with_own_tables(OWN_TABLES);
+        let database = SqlServerDatabase::new(connector, self.limits)
+            .with_own_tables(ON_SQL_SERVER, self.registry_schema.clone());
         known.insert(reference, database.clone());
         Ok(Arc::new(database))
     }
@@ -171,5 +174,5 @@ fn embedded(
     statement_timeout: Option<Duration>,
 ) -> SqliteDatabase {
     SqliteDatabase::new(data_dir.join(format!("{id}.sqlite")), statement_timeout)
-        .with_own_tables(OWN_TABLES)
+        .with_own_tables(ON_SQLITE)
 }

@@ -40,7 +40,7 @@ pub(super) async fn live_schema(
         .read_schema()
         .await
         .map_err(|error| managed.problem(error))?;
-    Ok(schema.without(OWN_TABLES))
+    Ok(schema.without(OWN_TABLES, managed.namespace()))
 }
 
 /// A snapshot that is going to be written.
@@ -147,6 +147,7 @@ fn cut(text: &str, at_most: usize) -> Vec<String> {
 fn header(row: SnapshotRow) -> Result<SnapshotHeader, DatabaseError> {
     let damaged = |message: String| DatabaseError::Refused {
         phase: "reading the header of a snapshot",
+        number: None,
         message,
     };
     let kind = [

@@ -42,6 +42,8 @@ pub enum ErrorStatus {
     PreconditionRequired,
     /// 500
     Internal,
+    /// 502
+    BadGateway,
     /// 503
     ServiceUnavailable,
 }
@@ -71,6 +73,7 @@ impl From<ErrorStatus> for StatusCode {
             ErrorStatus::Locked => Self::LOCKED,
             ErrorStatus::PreconditionRequired => Self::PRECONDITION_REQUIRED,
             ErrorStatus::Internal => Self::INTERNAL_SERVER_ERROR,
+            ErrorStatus::BadGateway => Self::BAD_GATEWAY,
             ErrorStatus::ServiceUnavailable => Self::SERVICE_UNAVAILABLE,
         }
     }
@@ -145,6 +148,8 @@ codes! {
     Locked => "locked", Locked, "Another run holds the database";
     ConfirmationRequired => "confirmation-required", PreconditionRequired, "Production asks for a confirmation";
     Internal => "internal-error", Internal, "Something went wrong inside dbvc";
+    Misconfigured => "misconfigured", Internal, "A setting is missing or wrong";
+    DatabaseRefused => "database-refused", BadGateway, "The database refused";
     Unavailable => "unavailable", ServiceUnavailable, "A service cannot be used at the moment";
     RegistryNewer => "registry-newer", ServiceUnavailable, "The registry was written by a newer dbvc";
 }
@@ -182,10 +187,25 @@ struct More {
     lock: Option<LockHolder>,
     run: Option<Run>,
     not_empty: Option<Box<NotEmpty>>,
+    database: Option<Refusal>,
+    setting: Option<&'static str>,
     allow: Option<String>,
     /// For the log, never for callers.
     cause: Option<String>,
 }
+
+/// Why a database refused a statement of dbvc.
+#[derive(Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Refusal")]
+pub struct Refusal {
+    /// The server's error number; null when it gave none.
+    number: Option<i64>,
+    /// What the server said, or what dbvc found in its catalog.
+    message: String,
+}
+
+/// "There is already an object named … in the database."
+const NAME_TAKEN: i64 = 2714;
 
 /// Why a request was not carried out (RFC 9457).
 #[derive(Serialize, JsonSchema)]
@@ -225,6 +245,12 @@ pub struct Body<'a> {
     /// Of `not-empty`: the ids under which dbvc already manages this database.
     #[serde(skip_serializing_if = "Option::is_none")]
     managed_as: Option<&'a [DatabaseId]>,
+    /// What the database refused, of `database-refused`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<&'a Refusal>,
+    /// The setting that is missing or wrong, of `misconfigured`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    setting: Option<&'a str>,
 }
 
 impl Problem {
@@ -263,6 +289,8 @@ impl Problem {
             object_counts: not_empty.map(|found| &found.counts),
             other_tools: not_empty.map(|found| found.other_tools.as_slice()),
             managed_as: not_empty.map(|found| found.managed_as.as_slice()),
+            database: self.more.database.as_ref(),
+            setting: self.more.setting,
         };
         // Nothing in the body can fail to become JSON; were it otherwise, the status still says what happened.
         let text = serde_json::to_string(&body).unwrap_or_default();
@@ -391,6 +419,19 @@ impl From<EngineError> for Problem {
                     EngineError::Locked { holder, .. } => problem.more.lock = holder,
                     EngineError::MigrationFailed(run) => problem.more.run = Some(*run),
                     EngineError::NotEmpty(found) => problem.more.not_empty = Some(found),
+                    EngineError::NamesTaken { taken, schema, .. } => {
+                        let names: Vec<String> = taken.iter().map(ToString::to_string).collect();
+                        problem.more.database = Some(Refusal {
+                            number: schema.map(|_| NAME_TAKEN),
+                            message: format!("these names are taken: {}", names.join(", ")),
+                        });
+                    }
+                    EngineError::DatabaseRefused {
+                        number, message, ..
+                    } => problem.more.database = Some(Refusal { number, message }),
+                    EngineError::RegistryInSchema { .. } => {
+                        problem.more.setting = Some("DBVC_SCHEMA");
+                    }
                     _ => {}
                 }
                 problem
@@ -415,7 +456,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::database::DatabaseError;
+    use crate::database::{DatabaseError, RegistrySchema, TakenName};
     use crate::engine::LostRegistry;
     use crate::script::MigrationId;
 
@@ -502,6 +543,73 @@ mod tests {
     }
 
     #[test]
+    fn what_a_database_refused_is_told_with_the_servers_number_and_words() {
+        let refused = |error: EngineError| {
+            let answer = Problem::from(error).into_answer("/");
+            assert_eq!(answer.status(), StatusCode::BAD_GATEWAY);
+            // It does not pass by itself.
+            assert_eq!(answer.header("retry-after"), None);
+            body(&answer)
+        };
+        let body = refused(EngineError::DatabaseRefused {
+            database: orders(),
+            phase: "making its own tables",
+            number: Some(262),
+            message: "CREATE TABLE permission denied".to_owned(),
+        });
+        assert_eq!(
+            body["database"],
+            serde_json::json!({"number": 262, "message": "CREATE TABLE permission denied"})
+        );
+        assert_eq!(
+            body["detail"],
+            "orders refused a statement of dbvc while making its own tables: error 262, CREATE TABLE permission denied; \
+             remove the cause, such as a missing permission, then try again"
+        );
+        let taken = |schema: Option<&str>| EngineError::NamesTaken {
+            database: orders(),
+            taken: vec![TakenName {
+                name: "dbo.audit_events".to_owned(),
+                kind: "table",
+            }],
+            schema: schema.map(|name| RegistrySchema::parse(name).unwrap()),
+        };
+        let body = refused(taken(Some("dbo")));
+        assert_eq!(
+            body["database"],
+            serde_json::json!({"number": 2714, "message": "these names are taken: dbo.audit_events (table)"})
+        );
+        assert_eq!(
+            body["detail"],
+            "orders has objects with names that dbvc needs for its own tables: dbo.audit_events (table); set DBVC_SCHEMA \
+             to another schema, for example dbvc"
+        );
+        let again = refused(taken(Some("DBVC")))["detail"].to_string();
+        assert!(again.contains("for example dbvc_registry"), "{again}");
+        let body = refused(taken(None));
+        assert_eq!(body["database"]["number"], Value::Null);
+        let detail = body["detail"].as_str().unwrap();
+        assert!(detail.ends_with("; rename them"), "{detail}");
+    }
+
+    #[test]
+    fn a_wrong_setting_is_named() {
+        let problem = Problem::from(EngineError::RegistryInSchema {
+            database: orders(),
+            found: "dbo".to_owned(),
+            configured: RegistrySchema::parse("dbvc").unwrap(),
+        });
+        let answer = problem.into_answer("/");
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(body(&answer)["code"], "misconfigured");
+        assert_eq!(body(&answer)["setting"], "DBVC_SCHEMA");
+        assert_eq!(
+            body(&answer)["detail"],
+            "dbvc's own tables in orders are in the schema dbo, but DBVC_SCHEMA is dbvc; set DBVC_SCHEMA to dbo"
+        );
+    }
+
+    #[test]
     fn a_wrong_method_is_told_those_that_are_right() {
         let answer = method_not_allowed("GET, PUT".to_owned()).into_answer("/");
         assert_eq!(answer.status(), StatusCode::METHOD_NOT_ALLOWED);
@@ -529,6 +637,16 @@ mod tests {
             EngineError::RegistryNewer {
                 database: orders(),
                 found: "100.9".to_owned(),
+            },
+            EngineError::NamesTaken {
+                database: orders(),
+                taken: Vec::new(),
+                schema: None,
+            },
+            EngineError::RegistryInSchema {
+                database: orders(),
+                found: "dbvc".to_owned(),
+                configured: RegistrySchema::default(),
             },
         ] {
             assert_eq!(Code::from(&error).as_str(), error.code());

@@ -1,9 +1,9 @@
 //! The definition of dbvc's own tables: the versions 100 and 100.x, compiled in.
 
-use crate::database::Statement;
-use crate::script::{Checksum, EngineKind};
+use std::borrow::Cow;
 
-use super::statements as sql;
+use crate::database::RegistrySchema;
+use crate::script::{Checksum, EngineKind};
 
 /// One of dbvc's own versions.
 #[derive(Debug, Clone, Copy)]
@@ -30,6 +30,21 @@ impl OwnVersion {
             EngineKind::Sqlite => self.sqlite,
             EngineKind::SqlServer | EngineKind::Cosmos => self.transact_sql,
         }
+    }
+
+    /// The script that makes its tables in a schema. What is on record of it is [`OwnVersion::script`], whatever the schema,
+    /// so that every dbvc finds the same text there.
+    pub fn script_in(&self, engine: EngineKind, schema: &RegistrySchema) -> Cow<'static, str> {
+        let script = self.script(engine);
+        if engine == EngineKind::Sqlite || schema.is_dbo() {
+            return script.into();
+        }
+        // The schema needs a batch of its own.
+        format!(
+            "IF SCHEMA_ID(N'{schema}') IS NULL EXEC(N'CREATE SCHEMA [{schema}]');\nGO\n{}",
+            script.replace("dbo.", &format!("[{schema}]."))
+        )
+        .into()
     }
 
     /// The tables that its script makes, each with its columns, in order of creation.
@@ -90,12 +105,6 @@ pub const OWN_TABLES: &[&str] = &[
     "trail_heads",
 ];
 
-/// Whether the registry is there: `present`, 0 or 1. Unlike any other statement it may be sent within a transaction to a
-/// database without a registry.
-pub fn present() -> Statement {
-    sql::REGISTRY_PRESENT.bind([])
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -115,6 +124,28 @@ mod tests {
             .find(|(table, _)| table == "trail_heads")
             .unwrap();
         assert_eq!(head.1, ["database_id", "sequence", "hash"]);
+    }
+
+    #[test]
+    fn the_script_of_another_schema_names_that_one_only() {
+        let schema = RegistrySchema::parse("dbvc").unwrap();
+        for own in OWN_VERSIONS {
+            let dbo = RegistrySchema::default();
+            assert_eq!(own.script_in(EngineKind::SqlServer, &dbo), own.transact_sql);
+            assert_eq!(own.script_in(EngineKind::Sqlite, &schema), own.sqlite);
+            let script = own.script_in(EngineKind::SqlServer, &schema);
+            assert!(!script.contains("dbo."), "{script}");
+            assert_eq!(
+                script.matches("[dbvc].").count(),
+                own.transact_sql.matches("dbo.").count()
+            );
+            let (first, rest) = script.split_once("\nGO\n").unwrap();
+            assert_eq!(
+                first,
+                "IF SCHEMA_ID(N'dbvc') IS NULL EXEC(N'CREATE SCHEMA [dbvc]');"
+            );
+            assert_eq!(rest.replace("[dbvc].", "dbo."), own.transact_sql);
+        }
     }
 
     #[test]

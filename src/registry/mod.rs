@@ -9,6 +9,7 @@ pub mod executions;
 pub mod inventory;
 pub mod lock;
 pub mod migrations;
+pub mod presence;
 pub mod runs;
 pub mod snapshots;
 pub mod state;

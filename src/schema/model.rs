@@ -542,16 +542,46 @@ impl Schema {
 
     /// The schema without these tables and what belongs to them: keys, constraints, indexes, triggers, permissions, notes.
     ///
-    /// Names are compared exactly, since the caller names tables that it made itself. On SQL Server they stand in `dbo`.
-    pub fn without(&self, own: &[&str]) -> Schema {
-        let is_own = |name: &str| own.contains(&name.strip_prefix("dbo.").unwrap_or(name));
+    /// Names of tables are compared exactly, since the caller made them itself. `namespace` is the schema that they are in,
+    /// none where an engine has no schemas; it is left out with them when nothing else is in it, and compared without case,
+    /// because it may have been there before.
+    pub fn without(&self, own: &[&str], namespace: Option<&str>) -> Schema {
+        let within = |name: &str| match (namespace, name.split_once('.')) {
+            (Some(namespace), Some((found, _))) => found.eq_ignore_ascii_case(namespace),
+            _ => false,
+        };
+        let is_own = |name: &str| match (namespace, name.split_once('.')) {
+            (None, _) => own.contains(&name),
+            (Some(_), Some((_, table))) => within(name) && own.contains(&table),
+            (Some(_), None) => false,
+        };
         let mut rest = self.clone();
         rest.tables.retain(|table| !is_own(&table.name));
         rest.triggers.retain(|trigger| !is_own(&trigger.table));
         let is_of_own = |on: &Securable| on.object().is_some_and(is_own);
         rest.permissions.retain(|granted| !is_of_own(&granted.on));
         rest.extended_properties.retain(|note| !is_of_own(&note.on));
+        if !rest.object_names().any(within) {
+            rest.schemas.retain(|found| {
+                namespace.is_none_or(|namespace| !found.name.eq_ignore_ascii_case(namespace))
+            });
+        }
         rest
+    }
+
+    /// The names of all objects that are in a schema of SQL Server.
+    fn object_names(&self) -> impl Iterator<Item = &str> {
+        let modules = [&self.views, &self.procedures, &self.functions];
+        let modules = modules.into_iter().flatten();
+        let other = self.other_objects.iter();
+        self.tables
+            .iter()
+            .map(|table| table.name.as_str())
+            .chain(modules.map(|module| module.name.as_str()))
+            .chain(self.types.iter().map(|user_type| user_type.name.as_str()))
+            .chain(self.sequences.iter().map(|found| found.name.as_str()))
+            .chain(self.synonyms.iter().map(|found| found.name.as_str()))
+            .chain(other.map(|found| found.name.as_str()))
     }
 
     /// The same schema with its objects in canonical order, so that the order of their creation leaves no trace.

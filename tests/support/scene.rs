@@ -10,7 +10,7 @@ use tokio::sync::{Mutex, OwnedSemaphorePermit};
 
 use super::host::{Answer, Host, HostBuilder, TimerShape};
 use super::proxy::Proxy;
-use super::server::{self, Client, Server};
+use super::server::{self, Client, Login, Server};
 use super::stage::Engine;
 use super::team::Team;
 
@@ -183,6 +183,16 @@ impl Scene {
         self.host().setting(
             "SQL_CONNECTION_STRING",
             server.connection_string_through(proxy.port(), database),
+        )
+    }
+
+    /// A process that signs in to its home database as somebody else.
+    pub fn host_as(&self, login: &Login) -> HostBuilder {
+        let OnServer { server, .. } = self.on_the_server();
+        let database = self.on_the_server().name_of(HOME);
+        self.host().setting(
+            "SQL_CONNECTION_STRING",
+            server.connection_string_of(login, database),
         )
     }
 

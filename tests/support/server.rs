@@ -21,6 +21,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// A connection that is logged in.
 pub type Client = tiberius::Client<Compat<TcpStream>>;
 
+/// A login of a test's own.
+#[derive(Clone)]
+pub struct Login {
+    pub name: String,
+    password: String,
+}
+
 /// A T-SQL server on which tests may make databases.
 pub struct Server {
     connection_string: String,
@@ -70,6 +77,24 @@ impl Server {
     pub fn connection_string(&self, database: &str) -> String {
         self.connection_string
             .replace(MASTER, &format!("Database={database}"))
+    }
+
+    /// The same for another login.
+    pub fn connection_string_of(&self, login: &Login, database: &str) -> String {
+        let text = self.connection_string(database);
+        let kept = text.split(';').filter(|part| {
+            let key = part.split('=').next().unwrap_or_default().trim();
+            !["user id", "uid", "user", "password", "pwd"]
+                .iter()
+                .any(|other| key.eq_ignore_ascii_case(other))
+        });
+        let kept: Vec<&str> = kept.collect();
+        format!(
+            "User ID={};Password={};{}",
+            login.name,
+            login.password,
+            kept.join(";")
+        )
     }
 
     /// Where it listens: `host:port`.
@@ -127,6 +152,32 @@ impl Server {
             }
         }
         name
+    }
+
+    /// Makes a login that may do nothing yet.
+    pub async fn make_login(&self) -> Login {
+        let random = uuid::Uuid::new_v4().simple().to_string();
+        let login = Login {
+            name: format!("dbvc_conf_{}", &random[..12]),
+            password: format!("Aa1-{random}"),
+        };
+        let _alone = self.changing.lock().await;
+        let mut client = self.connect("master").await;
+        let text = format!(
+            "CREATE LOGIN {} WITH PASSWORD = '{}'",
+            login.name, login.password
+        );
+        execute(&mut client, &text)
+            .await
+            .unwrap_or_else(|error| panic!("{} cannot be made: {error}", login.name));
+        login
+    }
+
+    /// Drops a login, after the databases in which it has a user.
+    pub async fn drop_login(&self, name: &str) -> Result<(), tiberius::error::Error> {
+        let _alone = self.changing.lock().await;
+        let mut client = self.connect("master").await;
+        execute(&mut client, &format!("DROP LOGIN {name}")).await
     }
 
     /// Drops a database as soon as nobody uses it any more.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::scene::{HOME, Scene};
-use super::server::Server;
+use super::server::{Login, Server};
 use super::team::Team;
 
 /// The engine behind dbvc. Where engines differ, a test says so by these names.
@@ -24,6 +24,8 @@ pub struct Stage {
     server: Option<&'static Server>,
     /// Names of databases on the server.
     made: Mutex<Vec<String>>,
+    /// Names of logins there.
+    logins: Mutex<Vec<String>>,
 }
 
 impl Stage {
@@ -31,6 +33,7 @@ impl Stage {
         Self {
             server: None,
             made: Mutex::default(),
+            logins: Mutex::default(),
         }
     }
 
@@ -39,6 +42,7 @@ impl Stage {
         Self {
             server: Some(runtime().block_on(Server::of_environment())),
             made: Mutex::default(),
+            logins: Mutex::default(),
         }
     }
 
@@ -59,6 +63,15 @@ impl Stage {
     /// A home database that nobody has used.
     pub async fn scene(&self) -> Scene {
         self.scene_with(&[]).await
+    }
+
+    /// A login that may do nothing yet; only on a server.
+    pub async fn login(&self) -> Login {
+        let server = self.server.expect("the stage is on a server");
+        let login = server.make_login().await;
+        let mut logins = self.logins.lock().expect("nobody panics here");
+        logins.push(login.name.clone());
+        login
     }
 
     /// A scene with a team on it.
@@ -92,10 +105,16 @@ impl Drop for Stage {
             return;
         };
         let made = std::mem::take(&mut *self.made.lock().expect("nobody panics here"));
+        let logins = std::mem::take(&mut *self.logins.lock().expect("nobody panics here"));
         let problems = runtime().block_on(async {
             let mut problems = Vec::new();
             for name in made {
                 if let Err(error) = server.drop_database(&name).await {
+                    problems.push(format!("{name} stays: {error}"));
+                }
+            }
+            for name in logins {
+                if let Err(error) = server.drop_login(&name).await {
                     problems.push(format!("{name} stays: {error}"));
                 }
             }

@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use tiberius::error::Error as DriverError;
 
 use super::super::{
-    Access, BatchObserver, BatchText, Connection, DatabaseError, Leftover, Reply, Row, SHORT_WAIT,
-    ScriptEnd, ScriptMode, ScriptReport, Statement,
+    Access, BatchObserver, BatchText, Connection, DatabaseError, Dialect, Leftover, OwnTables,
+    RegistrySchema, Reply, Row, SHORT_WAIT, ScriptEnd, ScriptMode, ScriptReport, Statement,
 };
 use super::exchange::{Request, requests};
 use super::leftovers::{Leftovers, restoring};
@@ -37,7 +37,8 @@ pub struct SqlServerConnection {
     pools: Arc<Pools>,
     access: Access,
     limits: ScriptLimits,
-    own_tables: &'static [&'static str],
+    own_tables: Option<OwnTables>,
+    schema: RegistrySchema,
     /// None only while it is being replaced, and after that failed.
     lent: Option<Lent>,
     /// The application locks that the session holds.
@@ -63,6 +64,7 @@ impl SqlServerConnection {
             access,
             limits: database.limits,
             own_tables: database.own_tables,
+            schema: database.schema.clone(),
             lent: Some(lent),
             held: Vec::new(),
             in_transaction: false,
@@ -126,27 +128,23 @@ impl SqlServerConnection {
         }
     }
 
-    /// Why one of dbvc's own statements was refused: perhaps there is no registry. Asked for, because not every server says
-    /// so in a way of its own (SQL Server: 208); in a transaction it is known to be there.
+    /// Why one of dbvc's own statements was refused: perhaps there is no registry, or only tables of the application that
+    /// bear its names. In a transaction it is known to be there.
     async fn explain(&mut self, error: DatabaseError) -> DatabaseError {
-        let (DatabaseError::Refused { message, .. }, false, Some(table)) =
-            (&error, self.in_transaction, self.own_tables.first())
-        else {
-            return error;
+        let own_tables = match self.own_tables {
+            Some(own_tables) if !self.in_transaction && OwnTables::may_explain(&error) => {
+                own_tables
+            }
+            _ => return error,
         };
-        let text = format!(
-            "SELECT CASE WHEN OBJECT_ID(N'dbo.{table}', N'U') IS NULL THEN 0 ELSE 1 END AS present;"
-        );
+        let catalog = (own_tables.catalog)();
+        let text = Dialect::TransactSql(&self.schema).render(catalog.template);
         let Ok(session) = self.session() else {
             return error;
         };
-        let answer = session.language(&text, PATIENCE).await.unwrap_or_default();
-        let row = answer.first().and_then(|rows| rows.first());
-        match row.map(|row| row.flag("present")) {
-            Some(Ok(false)) => DatabaseError::NoRegistry {
-                message: message.clone(),
-            },
-            _ => error,
+        match session.language(&text, PATIENCE).await {
+            Ok(answer) => (own_tables.explain)(error, answer.first().map_or(&[], Vec::as_slice)),
+            Err(_) => error,
         }
     }
 
@@ -176,6 +174,7 @@ fn judge(session: &Session, row: Option<&Row>) -> Result<(), DatabaseError> {
     let Some(row) = row else {
         return Err(DatabaseError::Refused {
             phase: "looking at what a script left behind",
+            number: None,
             message: "the server did not say how the transaction stands".to_owned(),
         });
     };
@@ -200,6 +199,7 @@ fn replies(sets: Vec<ResultSet>, request: &Request) -> Result<Vec<Reply>, Databa
     if sets.len() != expected {
         return Err(DatabaseError::Refused {
             phase: "exchanging registry statements",
+            number: None,
             message: format!("{} answers came to {expected} statements", sets.len()),
         });
     }
@@ -229,7 +229,7 @@ impl Connection for SqlServerConnection {
         let one_state =
             self.access == Access::Read && statements.len() > 1 && self.session()?.has_snapshots;
         let mut all = Vec::with_capacity(statements.len());
-        for request in requests(statements) {
+        for request in requests(statements, &self.schema) {
             let (prologue, epilogue) = match (guarded, one_state) {
                 (true, _) => (format!("{GUARD}{GO_NO_FURTHER}"), ""),
                 (false, true) => (ONE_STATE.0.to_owned(), ONE_STATE.1),
@@ -282,6 +282,7 @@ impl Connection for SqlServerConnection {
             Some(_) => Err(DatabaseError::Busy { phase: PHASE }),
             None => Err(DatabaseError::Refused {
                 phase: PHASE,
+                number: None,
                 message: "sp_getapplock gave no result".to_owned(),
             }),
         }

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use super::super::{Dialect, Statement, Value};
+use super::super::{Dialect, RegistrySchema, Statement, Value};
 
 /// SQL Server takes 2 100 parameters in a request; the rest is for the two of `sp_executesql` itself and to spare.
 const MOST_PARAMETERS: usize = 2_000;
@@ -22,8 +22,8 @@ pub(super) struct Request {
     pub statements: Range<usize>,
 }
 
-/// Puts statements together, in order.
-pub(super) fn requests(statements: &[Statement]) -> Vec<Request> {
+/// Puts statements together, in order; dbvc's own tables are in `schema`.
+pub(super) fn requests(statements: &[Statement], schema: &RegistrySchema) -> Vec<Request> {
     let mut requests: Vec<Request> = Vec::new();
     for (index, statement) in statements.iter().enumerate() {
         let values = statement.parameters.iter();
@@ -39,15 +39,15 @@ pub(super) fn requests(statements: &[Statement]) -> Vec<Request> {
             });
         }
         if let Some(request) = requests.last_mut() {
-            request.push(statement);
+            request.push(statement, schema);
         }
     }
     requests
 }
 
 impl Request {
-    fn push(&mut self, statement: &Statement) {
-        let text = Dialect::TransactSql.render(statement.template);
+    fn push(&mut self, statement: &Statement, schema: &RegistrySchema) {
+        let text = Dialect::TransactSql(schema).render(statement.template);
         let names: Vec<String> = statement
             .parameters
             .iter()
@@ -111,7 +111,7 @@ mod tests {
                 "y".into(),
             ]),
         ];
-        let requests = requests(&statements);
+        let requests = requests(&statements, &RegistrySchema::default());
         assert_eq!(requests.len(), 1);
         assert_eq!(
             requests[0].text,
@@ -127,7 +127,10 @@ mod tests {
     #[test]
     fn a_tenth_parameter_is_not_the_first_with_a_nought() {
         let values: [Value; 11] = std::array::from_fn(|n| Value::Integer(n as i64));
-        let request = &requests(&[Sql("SELECT @P1, @P10, @P11").bind(values)])[0];
+        let request = &requests(
+            &[Sql("SELECT @P1, @P10, @P11").bind(values)],
+            &RegistrySchema::default(),
+        )[0];
         assert!(
             request.text.ends_with("SELECT @P1, @P10, @P11;\n"),
             "{}",
@@ -140,7 +143,7 @@ mod tests {
         let many: Vec<Statement> = (0..1500_i64)
             .map(|n| Sql("UPDATE t SET a = @P1 WHERE b = @P2").bind([n.into(), n.into()]))
             .collect();
-        let requests = requests(&many);
+        let requests = requests(&many, &RegistrySchema::default());
         assert_eq!(requests.len(), 2);
         assert!(
             requests

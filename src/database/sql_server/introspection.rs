@@ -52,6 +52,7 @@ pub(super) async fn read_schema(
     };
     let answers = queries::Answers::of(answer).map_err(|message| DatabaseError::Refused {
         phase: PHASE,
+        number: None,
         message,
     })?;
     Ok(assembly::assemble(&answers)?)

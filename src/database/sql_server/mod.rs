@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Access, Connection, Database, DatabaseError, Place};
+use super::{Access, Connection, Database, DatabaseError, OwnTables, Place, RegistrySchema};
 use crate::script::EngineKind;
 
 pub use connect::{ConnectError, ConnectOptions, Connector, Connectors};
@@ -45,7 +45,8 @@ pub struct ScriptLimits {
 pub struct SqlServerDatabase {
     pools: Arc<Pools>,
     limits: ScriptLimits,
-    own_tables: &'static [&'static str],
+    own_tables: Option<OwnTables>,
+    schema: RegistrySchema,
 }
 
 impl SqlServerDatabase {
@@ -54,14 +55,16 @@ impl SqlServerDatabase {
         Self {
             pools: Arc::new(Pools::new(connector)),
             limits,
-            own_tables: &[],
+            own_tables: None,
+            schema: RegistrySchema::default(),
         }
     }
 
-    /// Which tables are dbvc's own: a database without them has no registry. Defaults to none.
+    /// Which tables are dbvc's own, and in which schema: a database without them has no registry. Defaults to none, in `dbo`.
     #[must_use]
-    pub fn with_own_tables(mut self, tables: &'static [&'static str]) -> Self {
-        self.own_tables = tables;
+    pub fn with_own_tables(mut self, tables: OwnTables, schema: RegistrySchema) -> Self {
+        self.own_tables = Some(tables);
+        self.schema = schema;
         self
     }
 }

@@ -269,7 +269,11 @@ pub(super) fn translate(error: &DriverError, phase: &'static str) -> DatabaseErr
         208 => DatabaseError::NoRegistry { message },
         // The database is read-only, full, offline or being moved; from severity 17 on the server has a problem of its own.
         _ if said.class() >= 17 => DatabaseError::Unavailable { phase, message },
-        _ => DatabaseError::Refused { phase, message },
+        number => DatabaseError::Refused {
+            phase,
+            number: Some(number.into()),
+            message: said.message().to_owned(),
+        },
     }
 }
 

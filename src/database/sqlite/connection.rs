@@ -8,8 +8,8 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{ErrorCode, OpenFlags, ToSql};
 
 use super::super::{
-    Access, BatchObserver, BatchText, Connection, DatabaseError, Dialect, Reply, Row, SHORT_WAIT,
-    ScriptMode, ScriptReport, Statement, Value,
+    Access, BatchObserver, BatchText, Connection, DatabaseError, Dialect, OwnTables, Reply, Row,
+    SHORT_WAIT, ScriptMode, ScriptReport, Statement, Value,
 };
 use super::script_run::{self, Watch};
 use super::{SqliteDatabase, introspection};
@@ -117,7 +117,8 @@ fn open_file(
         connection.pragma_update(None, "foreign_keys", true)?;
         connection.set_prepared_statement_cache_capacity(64);
         let watch = Watch::default();
-        watch.install(&mut connection, database.own_tables)?;
+        let own_tables = database.own_tables.map_or(&[][..], |own| own.names);
+        watch.install(&mut connection, own_tables)?;
         Ok((connection, watch))
     };
     open().map_err(|error| translate(error, PHASE))
@@ -153,7 +154,13 @@ pub(super) fn translate(error: rusqlite::Error, phase: &'static str) -> Database
             DatabaseError::NoRegistry { message }
         }
         Some(ErrorCode::Unknown | ErrorCode::ConstraintViolation | ErrorCode::TypeMismatch)
-        | None => DatabaseError::Refused { phase, message },
+        | None => DatabaseError::Refused {
+            phase,
+            number: error
+                .sqlite_error()
+                .map(|code| i64::from(code.extended_code)),
+            message,
+        },
         Some(_) => DatabaseError::Unavailable { phase, message },
     }
 }
@@ -207,11 +214,31 @@ fn answer(connection: &rusqlite::Connection, statement: &Statement) -> rusqlite:
     Ok(Reply { rows, affected: 0 })
 }
 
+/// Why one of dbvc's own statements was refused: perhaps only tables of the application bear the names of its tables. In a
+/// transaction the registry is known to be there.
+fn explain(
+    error: DatabaseError,
+    connection: &rusqlite::Connection,
+    own_tables: Option<OwnTables>,
+) -> DatabaseError {
+    let own_tables = match own_tables {
+        Some(own_tables) if connection.is_autocommit() && OwnTables::may_explain(&error) => {
+            own_tables
+        }
+        _ => return error,
+    };
+    match answer(connection, &(own_tables.catalog)()) {
+        Ok(catalog) => (own_tables.explain)(error, &catalog.rows),
+        Err(_) => error,
+    }
+}
+
 #[async_trait]
 impl Connection for SqliteConnection {
     async fn exchange(&mut self, statements: &[Statement]) -> Result<Vec<Reply>, DatabaseError> {
         let statements = statements.to_vec();
         let one_state = self.access == Access::Read && statements.len() > 1;
+        let own_tables = self.database.own_tables;
         self.with(move |state| {
             let connection = &state.connection;
             let all = || -> rusqlite::Result<Vec<Reply>> {
@@ -230,7 +257,10 @@ impl Connection for SqliteConnection {
                         .collect()
                 }
             };
-            all().map_err(|error| translate(error, "exchanging registry statements"))
+            all().map_err(|error| {
+                let error = translate(error, "exchanging registry statements");
+                explain(error, connection, own_tables)
+            })
         })
         .await
     }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Access, Connection, Database, DatabaseError, Place};
+use super::{Access, Connection, Database, DatabaseError, OwnTables, Place};
 use crate::script::EngineKind;
 
 pub use connection::SqliteConnection;
@@ -19,7 +19,7 @@ pub use connection::SqliteConnection;
 pub struct SqliteDatabase {
     path: PathBuf,
     statement_timeout: Option<Duration>,
-    own_tables: &'static [&'static str],
+    own_tables: Option<OwnTables>,
 }
 
 impl SqliteDatabase {
@@ -29,14 +29,15 @@ impl SqliteDatabase {
         Self {
             path: path.into(),
             statement_timeout,
-            own_tables: &[],
+            own_tables: None,
         }
     }
 
-    /// Keeps scripts from changing these tables, which are dbvc's own. Defaults to none.
+    /// Keeps scripts from changing these tables, which are dbvc's own; a database without them has no registry. Defaults to
+    /// none.
     #[must_use]
-    pub fn with_own_tables(mut self, tables: &'static [&'static str]) -> Self {
-        self.own_tables = tables;
+    pub fn with_own_tables(mut self, tables: OwnTables) -> Self {
+        self.own_tables = Some(tables);
         self
     }
 

@@ -24,7 +24,7 @@ use crate::script::{Checksum, DatabaseId, MigrationId, Version};
 use crate::time::Timestamp;
 
 use super::Engine;
-use super::access::{Managed, begin_making};
+use super::access::{Found, Managed, begin_making, look_for_registry};
 use super::error::EngineError;
 use super::request::{Caller, RestoreRequest};
 use super::snapshots::live_schema;
@@ -572,15 +572,10 @@ async fn is_on_record(
     managed: &Managed,
 ) -> Result<bool, EngineError> {
     let problem = |error| managed.problem(error);
-    let answer = ask(connection, definition::present())
-        .await
-        .map_err(problem)?;
-    let present = match answer.rows.first() {
-        Some(row) => row.flag("present").map_err(|error| problem(error.into()))?,
-        None => false,
-    };
-    if !present {
-        return Ok(false);
+    match look_for_registry(connection, managed).await? {
+        Found::Nothing => return Ok(false),
+        Found::Damaged(damage) if damage.lacks_table("trail_heads") => return Ok(false),
+        Found::Damaged(_) | Found::Registry => {}
     }
     let head = ask(connection, events::read_head(managed.id()))
         .await

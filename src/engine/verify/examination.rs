@@ -5,11 +5,10 @@ use crate::database::{Access, Connection, DatabaseError, ask};
 use crate::registry::executions::{self, Execution};
 use crate::registry::migrations;
 use crate::registry::state::{self, DatabaseState};
-use crate::schema::Schema;
 use crate::script::{EngineKind, MigrationId};
 
 use super::super::Engine;
-use super::super::access::{Managed, holder};
+use super::super::access::{Found, Managed, holder, look_for_registry};
 use super::super::between_runs::Moment;
 use super::super::error::EngineError;
 use super::super::recovery;
@@ -108,20 +107,16 @@ impl Engine {
             Err(DatabaseError::Absent) => None,
             Err(error) => return Err(managed.problem(error)),
         };
-        let schema = match &mut connection {
-            None => Schema::default(),
-            Some(connection) => connection
-                .read_schema()
-                .await
-                .map_err(|error| managed.problem(error))?,
+        let found = match &mut connection {
+            None => Found::Nothing,
+            Some(connection) => look_for_registry(connection.as_mut(), &registry).await?,
         };
-        let tables = registry_schema::look(&schema, registry.engine());
-        if let registry_schema::Tables::Incomplete(missing) = tables {
-            return Ok(unreadable(missing));
-        }
         // Without its tables there is nothing to be read from a database, even if it is there.
-        let mut connection =
-            connection.filter(|_| matches!(tables, registry_schema::Tables::Complete));
+        let mut connection = match found {
+            Found::Nothing => None,
+            Found::Registry => connection,
+            Found::Damaged(damage) => return Ok(unreadable(damage.sentences())),
+        };
         let gathered = self
             .gather(
                 connection.as_deref_mut().map(|connection| connection as _),

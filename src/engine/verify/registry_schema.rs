@@ -1,8 +1,7 @@
 //! Whether dbvc's own tables are there, whole, and of a version that this dbvc knows.
 
 use crate::registry::definition::{OWN_VERSIONS, OwnVersion};
-use crate::schema::Schema;
-use crate::script::{Checksum, EngineKind};
+use crate::script::Checksum;
 
 use super::super::view::Check;
 use super::Title;
@@ -15,50 +14,6 @@ pub(super) const TITLE: Title = Title {
 
 pub(super) const DAMAGED: &str =
     "dbvc's own tables were changed by hand; restore the database, or put back what is missing";
-
-/// What there is of dbvc's own tables.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Tables {
-    /// None: nothing was ever written here.
-    Absent,
-    /// Some tables or columns are missing; these.
-    Incomplete(Vec<String>),
-    /// All.
-    Complete,
-}
-
-pub(super) fn look(schema: &Schema, engine: EngineKind) -> Tables {
-    let find = |name: &str| {
-        // SQL Server's reader gives names with their schema.
-        schema
-            .tables
-            .iter()
-            .find(|table| table.name == name || table.name.strip_prefix("dbo.") == Some(name))
-    };
-    let mut missing = Vec::new();
-    let mut any = false;
-    for (table, columns) in OWN_VERSIONS.iter().flat_map(|own| own.tables(engine)) {
-        let Some(found) = find(&table) else {
-            missing.push(format!("table {table} is missing"));
-            continue;
-        };
-        any = true;
-        for column in columns {
-            if !found
-                .columns
-                .iter()
-                .any(|known| known.name.eq_ignore_ascii_case(&column))
-            {
-                missing.push(format!("column {column} of {table} is missing"));
-            }
-        }
-    }
-    match (any, missing.is_empty()) {
-        (false, _) => Tables::Absent,
-        (true, true) => Tables::Complete,
-        (true, false) => Tables::Incomplete(missing),
-    }
-}
 
 pub(super) fn check(evidence: &Evidence) -> Check {
     if !evidence.registered {

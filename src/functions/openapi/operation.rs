@@ -188,12 +188,20 @@ pub const OF_A_DATABASE: &[Code] = &[
     Code::WrongEnvironment,
     Code::UnknownDatabase,
     Code::Locked,
+    Code::Misconfigured,
+    Code::DatabaseRefused,
     Code::Unavailable,
     Code::RegistryNewer,
 ];
 
 /// What every function meets that reads the inventory, or a list that all databases share.
-pub const OF_THE_HOME_DATABASE: &[Code] = &[Code::Locked, Code::Unavailable, Code::RegistryNewer];
+pub const OF_THE_HOME_DATABASE: &[Code] = &[
+    Code::Locked,
+    Code::Misconfigured,
+    Code::DatabaseRefused,
+    Code::Unavailable,
+    Code::RegistryNewer,
+];
 
 /// What every function meets that writes: the first write finds out that a registry was lost.
 pub const OF_WRITING: &[Code] = &[Code::RegistryLost];

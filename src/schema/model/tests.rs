@@ -79,7 +79,7 @@ fn counts_every_kind_of_constraint_and_no_column() {
 
 #[test]
 fn leaves_out_own_tables_with_their_triggers_and_nothing_else() {
-    let rest = orders().without(&["orders", "no_such_table"]);
+    let rest = orders().without(&["orders", "no_such_table"], None);
     assert_eq!(
         rest.tables,
         vec![Table {
@@ -107,7 +107,7 @@ fn on_sql_server_own_tables_stand_in_dbo() {
             ..Trigger::default()
         });
     }
-    let rest = schema.without(&["orders"]);
+    let rest = schema.without(&["orders"], Some("dbo"));
     let tables: Vec<&str> = rest
         .tables
         .iter()
@@ -120,6 +120,40 @@ fn on_sql_server_own_tables_stand_in_dbo() {
         .collect();
     assert_eq!(tables, ["sales.orders", "dbo.orders_archive"]);
     assert_eq!(triggers, tables);
+}
+
+#[test]
+fn a_schema_of_its_own_is_left_out_with_own_tables_unless_something_else_is_in_it() {
+    let mut schema = Schema::default();
+    for name in ["DBVC", "sales"] {
+        schema.schemas.push(Namespace {
+            name: name.into(),
+            ..Namespace::default()
+        });
+    }
+    for name in ["DBVC.orders", "dbo.orders", "sales.orders"] {
+        schema.tables.push(Table {
+            name: name.into(),
+            ..Table::default()
+        });
+    }
+    let names = |schema: &Schema| -> Vec<String> {
+        let tables = schema.tables.iter().map(|table| table.name.clone());
+        let schemas = schema.schemas.iter().map(|found| found.name.clone());
+        tables.chain(schemas).collect()
+    };
+    let rest = schema.without(&["orders"], Some("dbvc"));
+    assert_eq!(names(&rest), ["dbo.orders", "sales.orders", "sales"]);
+
+    schema.views.push(Module {
+        name: "DBVC.report".into(),
+        ..Module::default()
+    });
+    let rest = schema.without(&["orders"], Some("dbvc"));
+    assert_eq!(
+        names(&rest),
+        ["dbo.orders", "sales.orders", "DBVC", "sales"]
+    );
 }
 
 #[test]
