@@ -78,6 +78,7 @@ async fn with_dbvc(folder: &Path, scripts: &[String]) -> Duration {
         target: None,
         out_of_order: OutOfOrder::Error,
         baseline: None,
+        allow_not_empty: false,
         dry_run: DryRun::No,
         migrations: Vec::new(),
     };

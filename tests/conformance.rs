@@ -18,12 +18,16 @@ mod choosing;
 mod concurrency;
 #[path = "conformance/crashes.rs"]
 mod crashes;
+#[path = "conformance/first_run.rs"]
+mod first_run;
 #[path = "conformance/leftovers.rs"]
 mod leftovers;
 #[path = "conformance/lost_connection.rs"]
 mod lost_connection;
 #[path = "conformance/names.rs"]
 mod names;
+#[path = "conformance/readme.rs"]
+mod readme;
 #[path = "conformance/registering.rs"]
 mod registering;
 #[path = "conformance/rolling_back.rs"]
@@ -49,9 +53,11 @@ fn main() {
         choosing::tests(),
         concurrency::tests(),
         crashes::tests(),
+        first_run::tests(),
         leftovers::tests(),
         lost_connection::tests(),
         names::tests(),
+        readme::tests(),
         registering::tests(),
         rolling_back::tests(),
         running::tests(),

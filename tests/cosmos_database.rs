@@ -438,7 +438,12 @@ async fn what_is_as_it_should_be_is_left_and_what_differs_is_named() {
     ];
     register(&host, COSMOS, 1, &script(&again), None).await;
     let writes = place.double.writes().len();
-    let ran = run(&host, COSMOS).await.expect_status(200);
+    let mut first = run_of(COSMOS);
+    first["allowNotEmpty"] = true.into();
+    let ran = host
+        .post("/api/dbvc/migrations/run", first)
+        .await
+        .expect_status(200);
     let batches = &ran.body["databases"][0]["migrations"][0]["batches"];
     let words: Vec<&str> = (0..4)
         .map(|index| batches[index]["messages"][0]["text"].as_str().unwrap())
@@ -468,6 +473,57 @@ async fn what_is_as_it_should_be_is_left_and_what_differs_is_named() {
         "the container users is there already with other settings: default ttl is none and not 60 seconds; partition key is \
          /userId and not /tenant"
     );
+}
+
+#[tokio::test]
+async fn the_first_run_on_a_database_with_containers_is_refused_and_the_archives_do_not_count() {
+    let place = Place::new().await;
+    let host = place.start().await;
+    register(&host, COSMOS, 1, &script(&[create("users")]), None).await;
+    let archive = ContainerProperties::new("change-events", "/databaseId".into());
+    place
+        .database
+        .create_container(archive, None)
+        .await
+        .unwrap();
+    let users = ContainerProperties::new("users", "/userId".into());
+    place.database.create_container(users, None).await.unwrap();
+    let writes = place.double.writes().len();
+    let mut preview = run_of(COSMOS);
+    preview["dryRun"] = true.into();
+    for body in [run_of(COSMOS), preview] {
+        let refused = host
+            .post("/api/dbvc/migrations/run", body)
+            .await
+            .expect_status(409);
+        assert_eq!(refused.body["code"], "not-empty");
+        assert_eq!(refused.body["objectCounts"]["containers"], 1);
+        assert_eq!(refused.body["managedAs"], json!([]));
+        let detail = refused.body["detail"].as_str().unwrap();
+        assert!(detail.contains("it holds 1 container;"), "{detail}");
+    }
+    assert_eq!(place.double.writes().len(), writes, "nothing was changed");
+    let mut known = run_of(COSMOS);
+    known["baseline"] = "1".into();
+    host.post("/api/dbvc/migrations/run", known)
+        .await
+        .expect_status(200);
+    register(&host, COSMOS, 2, &script(&[create("orders")]), None).await;
+    run(&host, COSMOS).await.expect_status(200);
+}
+
+#[tokio::test]
+async fn an_empty_database_beside_the_archive_is_not_asked_about() {
+    let place = Place::new().await;
+    let host = place.start().await;
+    let archive = ContainerProperties::new("change-events", "/databaseId".into());
+    place
+        .database
+        .create_container(archive, None)
+        .await
+        .unwrap();
+    register(&host, COSMOS, 1, &script(&[create("users")]), None).await;
+    run(&host, COSMOS).await.expect_status(200);
 }
 
 #[tokio::test]

@@ -63,6 +63,13 @@ impl Place {
         Outcome::of(output)
     }
 
+    /// Changes the home database, past dbvc.
+    fn ask_to(&self, sql: &str) {
+        let file = self.root.path().join(".dbvc/lpa-bloom-sql-dev.sqlite");
+        let connection = rusqlite::Connection::open(file).unwrap();
+        connection.execute_batch(sql).unwrap();
+    }
+
     fn ask(&self, sql: &str) -> String {
         let file = self.root.path().join(".dbvc/lpa-bloom-sql-dev.sqlite");
         let connection = rusqlite::Connection::open(file).unwrap();
@@ -335,6 +342,52 @@ fn a_lock_that_somebody_holds_is_waited_for_only_as_long_as_asked() {
         .execute_batch("UPDATE migration_locks SET expires_at = '9999-01-01T00:00:00.000Z'")
         .unwrap();
     place.migrate(&["--wait", "0"]).expect(0);
+}
+
+#[test]
+fn a_baseline_for_one_of_several_databases_names_it() {
+    let place = Place::new();
+    place.write("V1__a.sqlite.sql", "CREATE TABLE a (id INTEGER);");
+    place.migrate(&[]).expect(0);
+    place.ask_to(
+        "INSERT INTO db_inventory SELECT 'other', type, engine, environment, server_name, database_name, 'other', \
+         connection, created_at, updated_at FROM db_inventory",
+    );
+    place.write("other/V1__b.sqlite.sql", "CREATE TABLE b (id INTEGER);");
+    place
+        .migrate(&["--baseline", "1"])
+        .expect(1)
+        .says("--baseline needs --database ID, because the environment has 2 databases");
+    place
+        .migrate(&["--baseline", "1", "--database", "other"])
+        .expect(0)
+        .says("baselined       V1__b");
+}
+
+#[test]
+fn one_database_that_is_not_empty_does_not_keep_the_others_from_their_turn() {
+    let place = Place::new();
+    place.write("V1__a.sqlite.sql", "CREATE TABLE a (id INTEGER);");
+    place.migrate(&[]).expect(0);
+    place.ask_to(
+        "INSERT INTO db_inventory SELECT 'a-full', type, engine, environment, server_name, database_name, 'full', \
+         connection, created_at, updated_at FROM db_inventory",
+    );
+    let full = place.root.path().join(".dbvc/a-full.sqlite");
+    rusqlite::Connection::open(&full)
+        .unwrap()
+        .execute_batch("CREATE TABLE mine (id INTEGER)")
+        .unwrap();
+    let before = fs::read(&full).unwrap();
+    place.write("full/V1__b.sqlite.sql", "CREATE TABLE b (id INTEGER);");
+    place.write("V2__c.sqlite.sql", "CREATE TABLE c (id INTEGER);");
+    place
+        .migrate(&[])
+        .expect(1)
+        .says("a-full: dbvc has applied nothing to a-full yet, and the database is not empty: it holds 1 table")
+        .says("--allow-not-empty")
+        .says("applied         V2__c");
+    assert_eq!(fs::read(&full).unwrap(), before);
 }
 
 #[test]

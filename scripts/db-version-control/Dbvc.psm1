@@ -14,6 +14,7 @@ $script:keySecretName = 'dbvc-function-key'
 
 # What a person calls the fields of a request.
 $script:parameterOfField = @{
+    allowNotEmpty         = '-AllowNotEmpty'
     author                = '-Author'
     baseline              = '-Baseline'
     cascade               = '-Cascade'
@@ -47,6 +48,7 @@ $script:nextStep = @{
     'migration-failed'      = 'Next: mend the script, register it with New-Migration.ps1 -Reregister, and run Invoke-Migrations.ps1 again.'
     'no-down-script'        = 'Next: register one with New-Migration.ps1 -Reregister -DownScript, or write a new migration that undoes it.'
     'not-applied'           = 'Next: Get-MigrationStatus.ps1 -Detailed shows what is applied.'
+    'not-empty'             = 'Next: Invoke-Migrations.ps1 -Baseline <version> marks the scripts up to that version as applied, -AllowNotEmpty runs all of them on what is there. If dbvc manages the database under another id, give that id by -Database.'
     'not-latest'            = 'Next: Undo-Migration.ps1 -Cascade rolls back the later ones first.'
     'out-of-order'          = 'Next: Invoke-Migrations.ps1 -OutOfOrder allow runs it, -OutOfOrder skip leaves it out.'
     'unavailable'           = 'Next: run again in a moment; the log of the app has the cause.'
@@ -309,6 +311,14 @@ function ConvertTo-Sentence {
     $sentence
 }
 
+function Get-ProblemFact {
+    # The detail of a problem. What it says to do next is in the words of the API; nextStep has those of these scripts.
+    param($Problem)
+    $detail = [string] (Get-DbvcValue $Problem 'detail')
+    if ((Get-DbvcValue $Problem 'code') -eq 'not-empty') { $detail = $detail -replace '(?s); send .*$', '' }
+    ConvertTo-Sentence $detail
+}
+
 function Format-Problem {
     # A problem (RFC 9457) as sentences.
     param([Parameter(Mandatory)] $Answer)
@@ -337,7 +347,7 @@ function Format-Problem {
         }
     }
     else {
-        ConvertTo-Sentence ([string] (Get-DbvcValue $body 'detail'))
+        Get-ProblemFact $body
     }
     $lock = Get-DbvcValue $body 'lock'
     if ($null -ne $lock) {
@@ -502,7 +512,7 @@ function Format-DbvcRun {
         $lock = Get-DbvcValue $database 'lock'
         if ($null -ne $lock) { "    Held by $(Get-DbvcValue $lock 'owner'); its lease ends at $(Format-DbvcTime (Get-DbvcValue $lock 'expiresAt'))." }
         if ($null -ne $database.problem -and -not $WithoutProblem) {
-            "    $(ConvertTo-Sentence ([string] $database.problem.detail))"
+            "    $(Get-ProblemFact $database.problem)"
             $code = [string] $database.problem.code
             if ($script:nextStep.ContainsKey($code)) { "    $($script:nextStep[$code])" }
         }

@@ -29,7 +29,11 @@ The version to stop at, inclusive.
 What to do with a pending migration that is older than one that is applied: error, skip or allow.
 
 .PARAMETER Baseline
-A version: everything up to it is taken as applied, without running.
+A version: everything up to it is taken as applied, without running. For the first run on a database that holds its tables
+already.
+
+.PARAMETER AllowNotEmpty
+Lets the first run apply all scripts to a database that holds objects already, which is refused otherwise.
 
 .PARAMETER Executor
 Who is said to have run it. Default: who started the GitHub workflow, else the user of this machine.
@@ -51,6 +55,9 @@ Prints the answer of the service, and nothing else, on standard output.
 
 .EXAMPLE
 ./Invoke-Migrations.ps1 -Environment dev -Database all -DryRun
+
+.EXAMPLE
+./Invoke-Migrations.ps1 -Environment prod -Database "lpa-bloom-sql-prod" -Baseline 1
 #>
 [CmdletBinding(SupportsShouldProcess)]
 param(
@@ -61,6 +68,7 @@ param(
     [string] $Target = '',
     [ValidateSet('error', 'skip', 'allow')] [string] $OutOfOrder = 'error',
     [string] $Baseline = '',
+    [switch] $AllowNotEmpty,
     [string] $Executor = '',
     [string] $BaseUrl = '',
     [string] $FunctionKey = '',
@@ -94,6 +102,7 @@ try {
     if ($Target) { $body['target'] = $Target }
     if ($OutOfOrder -ne 'error') { $body['outOfOrder'] = $OutOfOrder.ToLowerInvariant() }
     if ($Baseline) { $body['baseline'] = $Baseline }
+    if ($AllowNotEmpty) { $body['allowNotEmpty'] = $true }
     if ($Execute) { $body['dryRun'] = 'execute' } elseif ($preview) { $body['dryRun'] = $true }
 
     $answer = Invoke-DbvcRun -Connection $connection -Path 'migrations/run' -Body $body -Activity "Migrations of $Database ($Environment)" -Quiet:$Json

@@ -6,6 +6,9 @@
 #   DBVC_FUNCTION_KEY      a key that opens its functions; none for an app on this machine
 #   DBVC_ENVIRONMENT       environment that is meant, such as dev; the app refuses to act for another one; required
 #   DBVC_DATABASES         ids of databases, with blanks between them; default: all of the environment
+#   DBVC_BASELINE          first run on databases that hold objects already: version up to which the scripts are in effect there;
+#                          needs DBVC_DATABASES; default: none
+#   DBVC_ALLOW_NOT_EMPTY   true: a first run may apply all scripts to a database that holds objects already; default: false
 #   DBVC_MIGRATIONS_DIR    folder of the scripts; default: migrations
 #   DBVC_EXECUTOR          who is said to have done it; default: GITHUB_ACTOR, then USER
 #   DBVC_PATIENCE_SECONDS  how long to wait for a database that another run holds, or for an app that is not ready; default: 300
@@ -200,6 +203,14 @@ expect_success() {
 # Sets DATABASES: a JSON object each, with databaseId, engine and folder.
 find_databases() {
   local found
+  if [[ -n "${DBVC_BASELINE:-}" && "${DBVC_DATABASES:-all}" == all ]]; then
+    fail 2 'DBVC_BASELINE is for databases that DBVC_DATABASES names: it would mark scripts as applied on all of the environment.
+Next: set DBVC_DATABASES to the ids of the databases that hold their tables already.'
+  fi
+  case "${DBVC_ALLOW_NOT_EMPTY:-}" in
+    '' | true | false) ;;
+    *) fail 2 'DBVC_ALLOW_NOT_EMPTY must be true or false.' ;;
+  esac
   request GET databases
   expect_success
   found="$(jq --compact-output --arg environment "$DBVC_ENVIRONMENT" --arg wanted "${DBVC_DATABASES:-all}" '
@@ -260,6 +271,14 @@ text_of() {
 }
 
 # ---- Runs
+
+# body_of_run MORE: the request for a run on the database, in $WORK/body, with more fields as JSON.
+body_of_run() {
+  jq --null-input --arg database "$DATABASE_ID" --arg environment "$DBVC_ENVIRONMENT" --arg executor "$EXECUTOR" --argjson more "$1" '
+    {databaseId: $database, environment: $environment, executor: $executor} + $more
+    + (env.DBVC_BASELINE // "" | if . != "" then {baseline: .} else {} end)
+    + (if env.DBVC_ALLOW_NOT_EMPTY == "true" then {allowNotEmpty: true} else {} end)' >"$WORK/body"
+}
 
 # Starts a run or a rollback by POST PATH with the body in a file, follows it to its end and tells what it did. Sets ENDED to 0
 # when it went well, else to what the script should end with.

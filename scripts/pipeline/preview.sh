@@ -10,9 +10,10 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 # preview DRY-RUN: asks for it with the scripts of the database.
 preview() {
-  jq --slurp --argjson dryRun "$1" --arg database "$DATABASE_ID" --arg environment "$DBVC_ENVIRONMENT" --arg executor "$EXECUTOR" \
-    '{databaseId: $database, environment: $environment, executor: $executor, dryRun: $dryRun, migrations: .}' \
-    "$WORK/inline" >"$WORK/body"
+  body_of_run "{\"dryRun\": $1}"
+  # The scripts may be longer than an argument can be.
+  jq --slurpfile migrations "$WORK/inline" '. + {migrations: $migrations}' "$WORK/body" >"$WORK/body.whole"
+  mv "$WORK/body.whole" "$WORK/body"
   request POST migrations/run "$WORK/body"
 }
 

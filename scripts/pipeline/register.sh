@@ -2,7 +2,8 @@
 # Registers the scripts of each database's folder: V and R files, with their U files as down scripts. Nothing is run.
 #
 # A text that was changed before it was ever applied is registered anew; one that was changed after it was applied stops the
-# pipeline, and so does a registered migration that is still to be applied and has no file any more.
+# pipeline, and so does a registered migration that is still to be applied and has no file any more. Nothing is registered on a
+# database whose first run would be refused because it is not empty: registering creates dbvc's tables.
 #
 # From the environment: see lib.sh.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
@@ -81,6 +82,13 @@ register() {
   fi
 }
 
+# Stops where the first run would be refused. Whatever else a run would be refused for is told by the run.
+refuse_first_run() {
+  body_of_run '{"dryRun": true}'
+  request POST migrations/run "$WORK/body"
+  if [[ "$(jq --raw-output '.code? // ""' "$WORK/answer" 2>/dev/null || true)" == not-empty ]]; then expect_success; fi
+}
+
 # What is registered, still to be applied, and has no file: the next run would apply what nobody can see here.
 refuse_orphans() {
   local id
@@ -107,6 +115,7 @@ for database in "${DATABASES[@]}"; do
   while IFS=$'\t' read -r file message; do
     wrong_file "$file" "$message"
   done < <(jq --raw-output '.problems[] | [.file, .message] | @tsv' "$WORK/scripts.json")
+  refuse_first_run
   NEW=0
   while IFS= read -r script; do
     if [[ -n "$script" ]]; then register "$script"; fi

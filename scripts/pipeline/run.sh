@@ -10,8 +10,7 @@ require_environment
 find_databases
 for database in "${DATABASES[@]}"; do
   use_database "$database"
-  jq --null-input --arg database "$DATABASE_ID" --arg environment "$DBVC_ENVIRONMENT" --arg executor "$EXECUTOR" \
-    '{databaseId: $database, environment: $environment, executor: $executor}' >"$WORK/body"
+  body_of_run '{}'
   run_to_its_end migrations/run "$WORK/body"
   if ((ENDED != 0)); then exit "$ENDED"; fi
 done

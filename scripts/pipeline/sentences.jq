@@ -11,11 +11,15 @@ def next_step: {
   "locked": "Next: wait for the other run, and start this job again; DBVC_PATIENCE_SECONDS says how long a job waits.",
   "migration-failed": "Next: mend the script, and push it; the pipeline registers it anew, since it is not applied.",
   "missing-variant": "Next: write the script for this engine too, under the same version.",
+  "not-empty": "Next: start the workflow by hand with baseline, the version up to which the scripts are in effect there, or with allow-not-empty to run all of them on what is there (DBVC_BASELINE, DBVC_ALLOW_NOT_EMPTY). If dbvc manages the database under another id, correct that id instead.",
   "out-of-order": "Next: give the script a newer version, or run it by hand: Invoke-Migrations.ps1 -OutOfOrder allow.",
   "unavailable": "Next: start this job again in a moment; the log of the app has the cause.",
   "unknown-database": "Next: check DBVC_DATABASES; GET databases lists what there is.",
   "wrong-environment": "Next: check DBVC_BASE_URL: it must be the app of DBVC_ENVIRONMENT."
 };
+
+# The detail of a problem. What it says to do next is in the words of the API; next_step has those of the pipeline.
+def facts: (.detail // "") as $detail | if .code == "not-empty" then $detail | sub("; send .*$"; "") else $detail end;
 
 def parsed($text): try ($text | fromjson | if type == "object" then . else {} end) catch {};
 
@@ -44,7 +48,7 @@ def database_lines($files; $kind):
     + (if .snapshotId != null then ", snapshot \(.snapshotId)" else "" end)),
   (if .driftBefore != null then "    drift: \(.driftBefore.changes // [] | length) objects had been changed by hand before this run" else empty end),
   (if .lock != null then "    held by \(.lock.owner); its lease ends at \(.lock.expiresAt)" else empty end),
-  (if .problem != null then "    " + (.problem.detail // "" | sentence), ("    " + (next_step[.problem.code // ""] // empty)) else empty end),
+  (if .problem != null then "    " + (.problem | facts | sentence), ("    " + (next_step[.problem.code // ""] // empty)) else empty end),
   ((.migrations // [])[]
     | "    \(.status)  \(.migrationId)" + (if .durationMs != null then " (\(.durationMs) ms)" else "" end),
       ((.batches // [])[] | .index as $index | (.messages // [])[] | "      batch \($index) said: \(.text)"),
@@ -65,13 +69,13 @@ def progress: [.databases[]?.migrations[]?] as $all
   | "\(($all | length) - ($open | length)) of \($all | length) done" + (if $open != [] then ", now \($open[0].migrationId)" else "" end);
 
 def problem_line($text; $status; $root): parsed($text)
-  | if .code == null then foreign($status; $root)[0] else "\(.title) (\($status) \(.code)): \(.detail // "" | sentence)" end;
+  | if .code == null then foreign($status; $root)[0] else "\(.title) (\($status) \(.code)): \(facts | sentence)" end;
 
 def problem_sentences($text; $status; $root; $files): parsed($text)
   | [ if .code == null then foreign($status; $root)[]
       else
         "\(.title) (\($status) \(.code)).",
-        (if (.errors // []) != [] then (.errors[] | "  \(.field): \(.message)") else .detail // "" | sentence end),
+        (if (.errors // []) != [] then (.errors[] | "  \(.field): \(.message)") else facts | sentence end),
         (if .lock != null then "Held by \(.lock.owner) since \(.lock.acquiredAt); its lease ends at \(.lock.expiresAt)." else empty end),
         # The detail has said what is wrong with a database already.
         (if .run != null then .run | .databases |= map(.problem = null) | run_lines($files) else empty end),

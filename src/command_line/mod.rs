@@ -12,7 +12,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
-use crate::engine::{EngineError, EngineOptions};
+use crate::engine::{Door, EngineError, EngineOptions};
 use crate::settings::Settings;
 
 /// Database version control for Azure SQL Database and Cosmos DB.
@@ -122,7 +122,7 @@ fn user() -> String {
 
 /// An error with what caused it: who runs the command has the connection string, and is told why it leads nowhere.
 fn with_causes(error: &EngineError) -> String {
-    let mut text = error.to_string();
+    let mut text = error.detail(Door::CommandLine);
     let mut cause = std::error::Error::source(error);
     while let Some(next) = cause {
         text.push_str(": ");

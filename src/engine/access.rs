@@ -303,16 +303,26 @@ impl Engine {
         &self,
         managed: &Managed,
     ) -> Result<(Option<Box<dyn Connection>>, DatabaseState), EngineError> {
+        Ok(match self.open_to_read(managed).await? {
+            Some((connection, Some(state))) => (Some(connection), state),
+            Some((_, None)) | None => (None, DatabaseState::empty()),
+        })
+    }
+
+    /// Opens a database for reading, and reads its state, which is none without a registry. None when there is no such file.
+    pub(super) async fn open_to_read(
+        &self,
+        managed: &Managed,
+    ) -> Result<Option<(Box<dyn Connection>, Option<DatabaseState>)>, EngineError> {
         let mut connection = match managed.database.open(Access::Read).await {
             Ok(connection) => connection,
-            Err(DatabaseError::Absent) => return Ok((None, DatabaseState::empty())),
+            Err(DatabaseError::Absent) => return Ok(None),
             Err(error) => return Err(managed.problem(error)),
         };
-        match state::read(connection.as_mut(), managed.id()).await {
-            Ok(Some(state)) => Ok((Some(connection), state)),
-            Ok(None) => Ok((None, DatabaseState::empty())),
-            Err(error) => Err(managed.problem(error)),
-        }
+        let state = state::read(connection.as_mut(), managed.id())
+            .await
+            .map_err(|error| managed.problem(error))?;
+        Ok(Some((connection, state)))
     }
 
     /// Opens a database for writing; the first to do so gives it its registry.
@@ -321,6 +331,15 @@ impl Engine {
     ///
     /// [`EngineError::RegistryNewer`] when a newer dbvc has written the registry.
     pub(super) async fn open_for_writing(&self, managed: &Managed) -> Result<Writing, EngineError> {
+        let (connection, found) = self.open_as_found(managed).await?;
+        self.with_registry(managed, connection, found).await
+    }
+
+    /// Opens a database for writing and reads its state, which is none without a registry. Creates nothing in it.
+    pub(super) async fn open_as_found(
+        &self,
+        managed: &Managed,
+    ) -> Result<(Box<dyn Connection>, Option<DatabaseState>), EngineError> {
         if managed.engine() == EngineKind::Cosmos {
             // Its records are in the home database, whose registry must be there and not be newer.
             Box::pin(self.open_for_writing(&self.home())).await?;
@@ -330,9 +349,19 @@ impl Engine {
             .open(Access::Write)
             .await
             .map_err(|error| managed.problem(error))?;
-        let mut found = state::read(connection.as_mut(), managed.id())
+        let found = state::read(connection.as_mut(), managed.id())
             .await
             .map_err(|error| managed.problem(error))?;
+        Ok((connection, found))
+    }
+
+    /// Gives a database that was opened for writing its registry, unless it has one.
+    pub(super) async fn with_registry(
+        &self,
+        managed: &Managed,
+        mut connection: Box<dyn Connection>,
+        mut found: Option<DatabaseState>,
+    ) -> Result<Writing, EngineError> {
         if found.as_ref().is_none_or(|state| state.lock.is_none()) {
             self.refuse_second_beginning(managed).await?;
             begin_making(connection.as_mut(), managed).await?;

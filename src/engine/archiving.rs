@@ -377,3 +377,174 @@ impl Engine {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::{Event, EventDraft};
+    use crate::engine::testing::Shop;
+    use crate::engine::{CheckStatus, EngineOptions, Verification, VerifyRequest};
+    use crate::registry::definition::OWN_VERSIONS;
+    use crate::script::Checksum;
+
+    async fn verify(engine: &Engine) -> Verification {
+        let request = VerifyRequest {
+            database_id: Shop::id(),
+            environment: "dev".to_owned(),
+            fix: false,
+            resolve: None,
+        };
+        let verified = engine.verify(&Shop::caller(), request).await;
+        engine.settle().await;
+        verified.unwrap()
+    }
+
+    fn chain(verified: &Verification) -> &crate::engine::Check {
+        let mut checks = verified.checks.iter();
+        checks.find(|check| check.code == "trail-chain").unwrap()
+    }
+
+    fn details(verified: &Verification, status: CheckStatus) -> Vec<String> {
+        let checks = verified.checks.iter();
+        checks
+            .filter(|check| check.status == status)
+            .map(|check| format!("{}: {}", check.code, check.detail))
+            .collect()
+    }
+
+    /// The same database as another process sees it: it remembers nothing.
+    fn another_process(shop: &Shop) -> Engine {
+        Engine::open(shop.engine.options().clone())
+    }
+
+    async fn register(engine: &Engine, file: &str) {
+        let new = crate::engine::NewMigration {
+            database_id: Shop::id(),
+            naming: crate::engine::Naming::File(crate::script::FileName::parse(file).unwrap()),
+            author: "ada".to_owned(),
+            description: None,
+            up_script: "SELECT 1;".to_owned(),
+            down_script: None,
+            reregister: false,
+        };
+        engine.create(&Shop::caller(), new).await.unwrap();
+        engine.settle().await;
+    }
+
+    #[tokio::test]
+    async fn an_archive_that_is_gone_is_filled_again_and_the_trail_says_so() {
+        let shop = Shop::at_work().await;
+        let copies = "SELECT COUNT(*) FROM migrations";
+        assert_eq!(shop.ask_archive(copies), "3");
+        for end in ["", "-wal", "-shm"] {
+            let _ = std::fs::remove_file(shop.file(&format!("_version-control.sqlite{end}")));
+        }
+        let engine = another_process(&shop);
+        let verified = verify(&engine).await;
+        assert!(verified.healthy, "{verified:#?}");
+        register(&engine, "V103__more.sqlite.sql").await;
+        let events = shop.ask("SELECT COUNT(*) FROM audit_events");
+        let archived = "SELECT COUNT(*) FROM \"change-events\"";
+        assert_eq!(shop.ask_archive(archived), events);
+        assert_eq!(shop.ask_archive(copies), "4");
+        let told = "SELECT COUNT(*) FROM audit_events WHERE type = 'integrity-fixed' \
+             AND data LIKE '%the archive had nothing of this database%'";
+        assert_eq!(shop.ask(told), "1");
+        // The content of the snapshot went with the file, which is no damage as long as nothing differs.
+        let verified = verify(&engine).await;
+        assert_eq!(details(&verified, CheckStatus::Fail), [""; 0]);
+        shop.by_hand("CREATE TABLE by_hand (id INTEGER)");
+        let drift = engine.drift(&Shop::id(), None, None).await.unwrap();
+        assert_eq!(drift.detected, None);
+        assert!(drift.reason.unwrap().contains("another archive"));
+    }
+
+    #[tokio::test]
+    async fn a_database_that_was_set_back_adds_nothing_to_the_history_it_left() {
+        let shop = Shop::at_work().await;
+        let backup = shop.file("backup.sqlite");
+        shop.by_hand(&format!("VACUUM INTO '{}'", backup.display()));
+        let common = shop.ask("SELECT MAX(sequence) FROM audit_events");
+        register(&shop.engine, "V103__lost.sqlite.sql").await;
+        for end in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(shop.file(&format!("shop.sqlite{end}")));
+        }
+        std::fs::copy(&backup, shop.file("shop.sqlite")).unwrap();
+
+        let engine = another_process(&shop);
+        let verified = verify(&engine).await;
+        let told = &chain(&verified).detail;
+        assert!(
+            told.contains(&format!("the archive has events after event {common}")),
+            "{told}"
+        );
+        register(&engine, "V104__other.sqlite.sql").await;
+        let verified = verify(&engine).await;
+        let told = &chain(&verified).detail;
+        assert!(
+            told.contains(&format!("different histories after event {common}")),
+            "{told}"
+        );
+        let other = "SELECT COUNT(*) FROM \"change-events\" WHERE migration_id = 'V104__other'";
+        assert_eq!(shop.ask_archive(other), "0");
+
+        // The remedy: the former archive is kept elsewhere, and a new one is filled.
+        for end in ["", "-wal", "-shm"] {
+            let file = |name: &str| shop.file(&format!("{name}{end}"));
+            let _ = std::fs::rename(file("_version-control.sqlite"), file("kept.sqlite"));
+        }
+        let engine = another_process(&shop);
+        register(&engine, "V105__more.sqlite.sql").await;
+        assert_eq!(shop.ask_archive(other), "1");
+        let verified = verify(&engine).await;
+        assert_eq!(details(&verified, CheckStatus::Fail), [""; 0]);
+    }
+
+    #[tokio::test]
+    async fn what_a_server_left_in_the_folder_is_no_lost_registry_of_an_embedded_database() {
+        let shop = Shop::new();
+        let managed = shop.engine.home();
+        let checksum = Checksum::of_text(OWN_VERSIONS[0].script(EngineKind::SqlServer));
+        let draft = EventDraft {
+            kind: EventType::Registered,
+            migration_id: None,
+            run_id: None,
+            execution_id: None,
+            at: "2026-11-30T10:00:00Z".parse().unwrap(),
+            executor: "dbvc".to_owned(),
+            principal: None,
+            environment: "dev".to_owned(),
+            data: serde_json::json!({ "checksum": checksum }),
+        };
+        let event = Event::seal(draft, &Shop::id(), 1, None);
+        let archive = shop.engine.archive_of(&managed).unwrap();
+        let main = Partition::main(&Shop::id());
+        assert_eq!(archive.add_events(&main, &[event]).await.stopped, None);
+
+        register(&shop.engine, "V101__first.sqlite.sql").await;
+        assert!(verify(&shop.engine).await.healthy);
+        let streams = archive.streams(&Shop::id()).await.unwrap();
+        assert_eq!(streams.len(), 2);
+        assert!(streams.iter().any(|stream| !stream.partition.is_main()));
+        assert_eq!(archive.chain(&main, 0, 10).await.unwrap().len(), 1);
+    }
+
+    #[test]
+    fn only_a_registry_on_a_server_without_an_account_has_no_archive() {
+        let options = EngineOptions::embedded("dev", Shop::id(), "nowhere");
+        let engine = Engine::open(options.clone());
+        assert_eq!(engine.archive_word(EngineKind::Sqlite), "embedded");
+        assert_eq!(engine.archive_word(EngineKind::Cosmos), "embedded");
+        assert_eq!(engine.archive_word(EngineKind::SqlServer), "none");
+        let connection = crate::database::sql_server::ConnectionString::parse(
+            "Server=tcp:db.example.com;Database=shop;User ID=a;Password=b",
+        );
+        let on_server = Engine::open(EngineOptions {
+            home_connection: Some(connection.unwrap()),
+            ..options
+        });
+        assert_eq!(on_server.archive_word(EngineKind::SqlServer), "none");
+        assert_eq!(on_server.archive_word(EngineKind::Cosmos), "none");
+        assert_eq!(on_server.archive_word(EngineKind::Sqlite), "embedded");
+    }
+}

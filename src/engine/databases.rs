@@ -444,6 +444,8 @@ mod tests {
             target: None,
             out_of_order: crate::engine::OutOfOrder::Error,
             baseline: None,
+            // The first run would otherwise ask the account for its containers.
+            allow_not_empty: true,
             dry_run: crate::engine::DryRun::No,
             migrations: Vec::new(),
         };

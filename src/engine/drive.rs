@@ -153,17 +153,12 @@ impl Drive {
 
     /// Drives a run over all databases of the environment.
     pub async fn all(&self, rows: Vec<InventoryRow>, prepared: PreparedSender) {
-        let begun = self
-            .engine
-            .tell_home_of(
-                self.engine
-                    .new_run_row(&self.live.view(), &self.caller, &self.work),
-            )
-            .await;
+        let begun = self.begin_all(&rows).await;
         if let Err(problem) = begun {
             self.live.with(|run| {
                 for database in &mut run.databases {
                     database.status = RunStatus::Failed;
+                    database.problem = Some((&problem).into());
                 }
                 conclude(run, Timestamp::now());
             });
@@ -181,6 +176,20 @@ impl Drive {
             .await;
         drop(pulse);
         self.end(false).await;
+    }
+
+    /// Records a run over all databases in the home database.
+    async fn begin_all(&self, rows: &[InventoryRow]) -> Result<(), EngineError> {
+        if let (Work::Apply(request), [_]) = (self.work.as_ref(), rows) {
+            let home = self.engine.home();
+            self.engine
+                .refuse_first_record(&self.caller, &home, request)
+                .await?;
+        }
+        let row = self
+            .engine
+            .new_run_row(&self.live.view(), &self.caller, &self.work);
+        self.engine.tell_home_of(row).await
     }
 
     /// One database of a run over all: whatever happens to it, the others go on.

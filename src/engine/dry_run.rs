@@ -109,7 +109,7 @@ impl Engine {
         index: usize,
     ) -> Result<(), EngineError> {
         let managed = self.reach(row)?;
-        let (connection, state) = self.read_state(&managed).await?;
+        let (connection, state) = self.read_for_dry_run(&managed, request).await?;
         let preview = self.plan_preview(request, managed, state).await?;
         let scripts = match connection {
             Some(mut connection) => {
@@ -131,7 +131,7 @@ impl Engine {
         index: usize,
     ) -> Result<(), EngineError> {
         let managed = self.reach(row)?;
-        let (_, state) = self.read_state(&managed).await?;
+        let (_, state) = self.read_for_dry_run(&managed, request).await?;
         if state.lock.as_ref().and_then(holder).is_some() {
             return Err(managed.locked(state.lock.as_ref()));
         }
@@ -521,7 +521,7 @@ impl Preview {
         let mut migrations: Vec<RunMigration> = Vec::new();
         for id in &self.plan.baseline {
             let mut migration = planned(id, &self.records);
-            migration.note = Some("would be marked applied without running".to_owned());
+            migration.note = Some(RunMigration::TO_BASELINE.to_owned());
             migrations.push(migration);
         }
         migrations.extend(self.plan.apply.iter().map(entry));

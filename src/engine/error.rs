@@ -8,6 +8,7 @@ use crate::database::{DatabaseError, RegistrySchema, TakenName};
 use crate::script::{DatabaseId, MigrationId};
 use crate::time::Timestamp;
 
+use super::first_run::NotEmpty;
 use super::restore::LostRegistry;
 use super::view::Run;
 
@@ -171,6 +172,9 @@ pub enum EngineError {
     /// A script was asked for out of a drift that cannot be judged.
     #[error("there is no script, because drift cannot be judged: {0}")]
     DriftNotJudged(String),
+    /// The first run on a database that holds objects already. What to do next is in [`EngineError::remedy`].
+    #[error("{0}")]
+    NotEmpty(Box<NotEmpty>),
     /// Another run holds the database.
     #[error("another run holds {database}; try again later")]
     Locked {
@@ -374,7 +378,54 @@ fn failure_text(run: &Run) -> String {
     }
 }
 
+/// The way by which a caller came: what to do next is said in its words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// The HTTP API.
+    Http,
+    /// The options of `dbvc migrate`.
+    CommandLine,
+}
+
 impl EngineError {
+    /// What to do next, for errors whose own text does not say it because it differs by door.
+    pub fn remedy(&self, door: Door) -> Option<String> {
+        let not_empty = match self {
+            Self::NotEmpty(not_empty) => not_empty,
+            Self::InRun { problem, .. } => return problem.remedy(door),
+            _ => return None,
+        };
+        let known = not_empty.other_ids();
+        Some(match (door, known.is_empty()) {
+            (Door::Http, true) => {
+                "send baseline with the version up to which your scripts are in effect there, or allowNotEmpty: true to \
+                 run all of them on what is there"
+                    .to_owned()
+            }
+            (Door::CommandLine, true) => {
+                "run it with --baseline VERSION, the version up to which your scripts are in effect there, or with \
+                 --allow-not-empty to run all of them on what is there"
+                    .to_owned()
+            }
+            (Door::Http, false) => format!(
+                "send databaseId {known}, or correct the setting DBVC_DATABASE_ID or the inventory; allowNotEmpty: true \
+                 gives the database a second id"
+            ),
+            (Door::CommandLine, false) => format!(
+                "run it with --database {known}, or correct the setting DBVC_DATABASE_ID or the inventory; \
+                 --allow-not-empty gives the database a second id"
+            ),
+        })
+    }
+
+    /// What happened, and what to do next in the words of the door.
+    pub fn detail(&self, door: Door) -> String {
+        match self.remedy(door) {
+            Some(remedy) => format!("{self}; {remedy}"),
+            None => self.to_string(),
+        }
+    }
+
     /// The code of the HTTP contract.
     pub fn code(&self) -> &'static str {
         match self {
@@ -399,6 +450,7 @@ impl EngineError {
             Self::NeedsKey(_) => "needs-key",
             Self::Drifted { .. } => "drifted",
             Self::DriftNotJudged(_) | Self::SnapshotElsewhere(_) => "drift-not-judged",
+            Self::NotEmpty(_) => "not-empty",
             Self::Locked { .. } => "locked",
             Self::ConfirmationRequired(_) => "confirmation-required",
             Self::Unavailable { .. }
@@ -432,7 +484,8 @@ impl From<&EngineError> for ProblemNote {
     fn from(error: &EngineError) -> Self {
         Self {
             code: error.code().to_owned(),
-            detail: error.to_string(),
+            // Run objects are read through the HTTP API.
+            detail: error.detail(Door::Http),
         }
     }
 }

@@ -257,6 +257,7 @@ mod tests {
             target: None,
             out_of_order: OutOfOrder::Error,
             baseline: None,
+            allow_not_empty: false,
             dry_run: DryRun::No,
             migrations: Vec::new(),
         };

@@ -14,6 +14,7 @@ mod drift_timer;
 mod drive;
 mod dry_run;
 mod error;
+mod first_run;
 mod health;
 mod heartbeat;
 mod history;
@@ -39,7 +40,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use error::{EngineError, FieldError, LockHolder, ProblemNote};
+pub use error::{Door, EngineError, FieldError, LockHolder, ProblemNote};
+pub use first_run::NotEmpty;
 pub use request::*;
 pub use restore::{FoundObjects, LostRegistry};
 pub use run::Wait;

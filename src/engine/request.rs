@@ -124,6 +124,9 @@ pub struct RunRequest {
     pub out_of_order: OutOfOrder,
     /// Everything up to this version is marked applied without running.
     pub baseline: Option<Version>,
+    /// Whether it may be the first run on a database that holds objects already. Older rows of runs do not have it.
+    #[serde(default)]
+    pub allow_not_empty: bool,
     /// Whether it only pretends.
     pub dry_run: DryRun,
     /// Scripts that are planned as if registered; dry runs only.

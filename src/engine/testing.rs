@@ -104,6 +104,7 @@ impl Shop {
             target: None,
             out_of_order: OutOfOrder::Error,
             baseline: None,
+            allow_not_empty: false,
             dry_run: super::DryRun::No,
             migrations: Vec::new(),
         };

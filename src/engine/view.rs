@@ -192,6 +192,21 @@ pub struct RunMigration {
     pub warnings: Vec<FindingNote>,
 }
 
+impl RunMigration {
+    /// The note of a migration that a run baselined.
+    pub(super) const BASELINED: &str = "marked applied by the baseline; its script did not run";
+    /// The note of a migration that a run would baseline.
+    pub(super) const TO_BASELINE: &str = "would be marked applied without running";
+
+    /// Whether the run marks it applied without running its script.
+    pub fn is_baselined(&self) -> bool {
+        matches!(
+            self.note.as_deref(),
+            Some(Self::BASELINED | Self::TO_BASELINE)
+        )
+    }
+}
+
 /// A finding of the script check as a run object keeps it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -17,7 +17,7 @@ use super::openapi::operation::{
 };
 use super::problem::{Code, Problem};
 use super::request::{Call, Method};
-use super::values::{dry_run, environment, parsed, person, script, target};
+use super::values::{dry_run, environment, flag, parsed, person, script, target};
 use super::waiting::Waiting;
 use super::{App, HttpFunction, JSON_ONLY};
 
@@ -39,6 +39,11 @@ const BODY: &[Field] = &[
         "baseline",
         "Everything up to this version is marked applied without running.",
         kinds::version,
+    ),
+    optional(
+        "allowNotEmpty",
+        "Whether the first run on a database that holds objects already may run all scripts on them.",
+        kinds::flag,
     ),
     optional(
         "dryRun",
@@ -103,6 +108,7 @@ pub(super) const FUNCTION: HttpFunction = HttpFunction {
                 Code::NotTransactional,
                 Code::NeedsKey,
                 Code::Drifted,
+                Code::NotEmpty,
                 Code::MigrationFailed,
             ],
         ],
@@ -128,6 +134,7 @@ fn read(call: &Call) -> Result<(Caller, RunRequest), Problem> {
         .optional("outOfOrder", out_of_order)
         .unwrap_or_default();
     let baseline = body.optional("baseline", parsed::<Version>);
+    let allow_not_empty = body.optional("allowNotEmpty", flag).unwrap_or(false);
     let is_dry = body.has("dryRun");
     let dry_run = body.optional("dryRun", dry_run);
     // Where dryRun is wrong, that is the thing to say; that migrations needs it would only confuse.
@@ -160,6 +167,7 @@ fn read(call: &Call) -> Result<(Caller, RunRequest), Problem> {
         target: up_to,
         out_of_order,
         baseline,
+        allow_not_empty,
         dry_run: dry_run.unwrap_or_default(),
         migrations,
     };

@@ -4,7 +4,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use warp::http::StatusCode;
 
-use crate::engine::{EngineError, FieldError, LockHolder, Run};
+use crate::engine::{Door, EngineError, FieldError, LockHolder, NotEmpty, Run};
+use crate::schema::{ObjectCounts, OtherTool};
+use crate::script::DatabaseId;
 
 use super::answer::Answer;
 
@@ -138,6 +140,7 @@ codes! {
     Protected => "protected", Conflict, "The migration is protected";
     Drifted => "drifted", Conflict, "The database was changed by hand";
     DriftNotJudged => "drift-not-judged", Conflict, "Drift cannot be judged now";
+    NotEmpty => "not-empty", Conflict, "The database is not empty";
     RegistryLost => "registry-lost", Conflict, "The registry was lost";
     TooLarge => "too-large", PayloadTooLarge, "The body is too large";
     UnsupportedMediaType => "unsupported-media-type", UnsupportedMediaType, "The body is not JSON";
@@ -185,6 +188,7 @@ struct More {
     run: Option<Run>,
     database: Option<Refusal>,
     setting: Option<&'static str>,
+    not_empty: Option<Box<NotEmpty>>,
     allow: Option<String>,
     /// For the log, never for callers.
     cause: Option<String>,
@@ -206,6 +210,7 @@ const NAME_TAKEN: i64 = 2714;
 /// Why a request was not carried out (RFC 9457).
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Problem")]
+#[serde(rename_all = "camelCase")]
 pub struct Body<'a> {
     /// `urn:dbvc:problem:` and the code.
     #[serde(rename = "type")]
@@ -237,6 +242,15 @@ pub struct Body<'a> {
     /// The setting that is missing or wrong, of `misconfigured`.
     #[serde(skip_serializing_if = "Option::is_none")]
     setting: Option<&'a str>,
+    /// Of `not-empty`: the objects that the database holds, without dbvc's own tables.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    object_counts: Option<&'a ObjectCounts>,
+    /// Of `not-empty`: the history tables of other migration tools.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_tools: Option<&'a [OtherTool]>,
+    /// Of `not-empty`: the ids under which dbvc already manages this database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    managed_as: Option<&'a [DatabaseId]>,
 }
 
 impl Problem {
@@ -261,6 +275,7 @@ impl Problem {
     /// The answer to a request for `instance`, its path without the query.
     pub fn into_answer(self, instance: &str) -> Answer {
         let status = StatusCode::from(self.code.status());
+        let not_empty = self.more.not_empty.as_deref();
         let body = Body {
             kind: format!("urn:dbvc:problem:{}", self.code.as_str()),
             title: self.code.title(),
@@ -273,6 +288,9 @@ impl Problem {
             run: self.more.run.as_ref(),
             database: self.more.database.as_ref(),
             setting: self.more.setting,
+            object_counts: not_empty.map(|found| &found.counts),
+            other_tools: not_empty.map(|found| found.other_tools.as_slice()),
+            managed_as: not_empty.map(|found| found.managed_as.as_slice()),
         };
         // Nothing in the body can fail to become JSON; were it otherwise, the status still says what happened.
         let text = serde_json::to_string(&body).unwrap_or_default();
@@ -386,7 +404,7 @@ pub fn internal(cause: impl Into<String>) -> Problem {
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         let code = Code::from(&error);
-        let detail = error.to_string();
+        let detail = error.detail(Door::Http);
         match error {
             EngineError::Invalid(errors) => wrong_fields(errors),
             EngineError::InRun { problem, run } => {
@@ -413,6 +431,7 @@ impl From<EngineError> for Problem {
                     EngineError::RegistryInSchema { .. } => {
                         problem.more.setting = Some("DBVC_SCHEMA");
                     }
+                    EngineError::NotEmpty(found) => problem.more.not_empty = Some(found),
                     _ => {}
                 }
                 problem
@@ -439,7 +458,7 @@ mod tests {
     use super::*;
     use crate::database::{DatabaseError, RegistrySchema, TakenName};
     use crate::engine::LostRegistry;
-    use crate::script::{DatabaseId, MigrationId};
+    use crate::script::MigrationId;
 
     fn body(answer: &Answer) -> Value {
         serde_json::from_str(answer.body()).unwrap()

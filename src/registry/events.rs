@@ -68,6 +68,11 @@ pub fn read_head(database_id: &DatabaseId) -> Statement {
     sql::HEAD_READ.bind([database_id.as_str().into()])
 }
 
+/// The other databases that have a trail in this registry: `database_id`.
+pub fn heads_of_others(database_id: &DatabaseId) -> Statement {
+    sql::HEADS_OF_OTHERS.bind([database_id.as_str().into()])
+}
+
 /// Reads the head and keeps everybody else from moving it until the transaction ends.
 pub fn hold_head(database_id: &DatabaseId) -> Statement {
     sql::HEAD_HOLD.bind([database_id.as_str().into()])

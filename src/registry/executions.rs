@@ -248,7 +248,8 @@ pub fn running(database_id: &DatabaseId) -> Statement {
     sql::EXECUTIONS_RUNNING.bind([database_id.as_str().into()])
 }
 
-/// The highest ordinal of a run's attempts: `ordinal`, NULL when there is none.
+/// The highest ordinal of a run's attempts, and whether one of them changed the database or may have: `ordinal` and `known`,
+/// both NULL when there is none.
 pub fn newest_ordinal(database_id: &DatabaseId) -> Statement {
     sql::EXECUTION_NEWEST_ORDINAL.bind([database_id.as_str().into()])
 }

@@ -30,6 +30,9 @@ pub struct DatabaseState {
     pub running: Vec<(String, MigrationId)>,
     /// The highest ordinal of an execution that may have changed the schema.
     pub newest_execution: Option<i64>,
+    /// Whether a run applied, baselined or rolled back something here, or may have left something behind. An attempt that
+    /// failed within its transaction left nothing.
+    pub is_known: bool,
 }
 
 /// The statements of the read, in the order in which [`parse`] takes the answers.
@@ -87,6 +90,12 @@ pub fn parse(replies: &[Reply]) -> Result<DatabaseState, ColumnError> {
             .map(|row| row.optional_integer("ordinal"))
             .transpose()?
             .flatten(),
+        is_known: rows(6)
+            .first()
+            .map(|row| row.optional_integer("known"))
+            .transpose()?
+            .flatten()
+            .is_some_and(|known| known > 0),
     })
 }
 
@@ -118,6 +127,7 @@ impl DatabaseState {
             trusted_snapshot: None,
             running: Vec::new(),
             newest_execution: None,
+            is_known: false,
         }
     }
 

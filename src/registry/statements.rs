@@ -108,7 +108,10 @@ statements! {
         WHERE database_id = @P1 AND status = 'running' ORDER BY ordinal";
 
     // Dbvc's own tables are made outside of runs, and no snapshot shows them.
-    EXECUTION_NEWEST_ORDINAL = "SELECT MAX(ordinal) AS ordinal FROM {own}migration_execution_history \
+    // `known`: whether a run changed the database, or may have: an attempt that failed within its transaction left nothing.
+    EXECUTION_NEWEST_ORDINAL = "SELECT MAX(ordinal) AS ordinal, \
+        MAX(CASE WHEN status IN ('applied', 'rolled-back', 'half-applied', 'running') OR transactional = 0 THEN 1 ELSE 0 END) \
+        AS known FROM {own}migration_execution_history \
         WHERE database_id = @P1 AND run_id IS NOT NULL";
 
     BATCHES_OF_EXECUTION = "SELECT batch_index, sha256, rounds, rounds_begun, rounds_ended, failed, left_nothing \
@@ -243,6 +246,7 @@ statements! {
     HEAD_ADD = "INSERT INTO {own}trail_heads (database_id, sequence, hash) SELECT @P1, 0, '' \
         WHERE NOT EXISTS (SELECT 1 FROM {own}trail_heads {hold} WHERE database_id = @P1)";
     HEAD_READ = "SELECT sequence, hash FROM {own}trail_heads WHERE database_id = @P1";
+    HEADS_OF_OTHERS = "SELECT database_id FROM {own}trail_heads WHERE database_id <> @P1 AND sequence > 0 ORDER BY database_id";
     // Nobody else moves a head that was read so before this transaction ends.
     HEAD_HOLD = "SELECT sequence, hash FROM {own}trail_heads {hold} WHERE database_id = @P1";
     HEAD_ADVANCE = "UPDATE {own}trail_heads SET sequence = @P4, hash = @P5 \

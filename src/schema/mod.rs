@@ -11,6 +11,7 @@ mod facts;
 pub mod lexer;
 pub mod model;
 pub mod normalise;
+mod other_tools;
 pub mod page;
 mod presence;
 pub mod report;
@@ -24,6 +25,7 @@ pub use model::{
     Part, Permission, PermissionState, PrimaryKey, ReferentialAction, Role, Schema, Securable,
     Sequence, SequenceCache, Synonym, Table, TableOptions, Trigger, Unique, Unknown, UserType,
 };
+pub use other_tools::{OtherTool, other_tools};
 pub use presence::Presence;
 pub use report::Report;
 pub use synchronise::{Compared, Dialect, Proposal, Purpose, proposal};

@@ -475,6 +475,36 @@ pub struct ObjectCounts {
     pub sequences: Option<usize>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synonyms: Option<usize>,
+    /// Of kinds of which dbvc knows no more than the name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<usize>,
+}
+
+impl ObjectCounts {
+    /// Whether there is no object at all. What belongs to a table or view counts with it.
+    pub fn is_empty(&self) -> bool {
+        self.in_words().is_empty()
+    }
+
+    /// What there is, by kind: `12 tables`, `1 view`. Indexes and constraints are left out, because they belong to a table.
+    pub fn in_words(&self) -> Vec<String> {
+        [
+            (self.tables, "table", "tables"),
+            (self.views, "view", "views"),
+            (self.procedures, "procedure", "procedures"),
+            (self.functions, "function", "functions"),
+            (self.triggers, "trigger", "triggers"),
+            (self.types.unwrap_or(0), "type", "types"),
+            (self.sequences.unwrap_or(0), "sequence", "sequences"),
+            (self.synonyms.unwrap_or(0), "synonym", "synonyms"),
+            (self.containers.unwrap_or(0), "container", "containers"),
+            (self.others.unwrap_or(0), "other object", "other objects"),
+        ]
+        .into_iter()
+        .filter(|(count, _, _)| *count > 0)
+        .map(|(count, one, more)| format!("{count} {}", if count == 1 { one } else { more }))
+        .collect()
+    }
 }
 
 impl Schema {
@@ -501,6 +531,7 @@ impl Schema {
             types: if_any(self.types.len()),
             sequences: if_any(self.sequences.len()),
             synonyms: if_any(self.synonyms.len()),
+            others: if_any(self.other_objects.len()),
         }
     }
 

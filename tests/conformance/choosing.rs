@@ -24,7 +24,7 @@ pub fn tests() -> Vec<Test> {
 async fn team_with_a_ledger(stage: &Stage) -> (Scene, Team) {
     let (scene, team) = stage.team().await;
     scene.write(HOME, scene.ledger_table()).await;
-    (scene, team)
+    (scene, team.allowing_not_empty())
 }
 
 /// A script that writes its version into the ledger.

@@ -194,3 +194,68 @@ async fn drift_fails_the_verification() {
         .expect_complains(&["1 failed", "fail  drift"])
         .expect_says(&[&format!("::error::{HOME}: ")]);
 }
+
+#[tokio::test]
+async fn a_database_that_is_not_empty_stops_the_pipeline_before_anything_is_registered() {
+    let pipeline = Pipeline::start().await;
+    let Pipeline { dbvc, job } = &pipeline;
+    rusqlite::Connection::open(dbvc.file_of(HOME))
+        .expect("the file opens")
+        .execute_batch("CREATE TABLE colours (id INTEGER); INSERT INTO colours VALUES (7);")
+        .expect("it is empty");
+    job.write(
+        "V1__colours.sqlite.sql",
+        "DROP TABLE IF EXISTS colours;\nCREATE TABLE colours (id INTEGER);\n",
+    );
+    job.write("V2__more.sqlite.sql", "CREATE TABLE more (id INTEGER);\n");
+    for script in ["preview.sh", "register.sh", "run.sh"] {
+        let outcome = job.run(script).await.expect(1);
+        let said = format!("{}{}", outcome.stdout, outcome.stderr);
+        for words in [
+            "409 not-empty",
+            "it holds 1 table",
+            "DBVC_BASELINE",
+            "DBVC_ALLOW_NOT_EMPTY",
+        ] {
+            assert!(said.contains(words), "{script}, {words}: {outcome}");
+        }
+        // The words of the API, which nobody can type into a workflow.
+        assert!(!said.contains("allowNotEmpty"), "{script}: {outcome}");
+    }
+    assert!(!dbvc.has("migration_registry"));
+
+    let on_all = [("DBVC_BASELINE", "1")];
+    let outcome = job.run_with(&["register.sh"], &on_all).await.expect(2);
+    assert!(outcome.stderr.contains("DBVC_DATABASES"), "{outcome}");
+    let named = [("DBVC_BASELINE", "1"), ("DBVC_DATABASES", HOME)];
+    for script in ["preview.sh", "register.sh", "run.sh", "verify.sh"] {
+        job.run_with(&[script], &named).await.expect(0);
+    }
+    assert_eq!(
+        dbvc.states().await,
+        ["V1__colours applied", "V2__more applied"]
+    );
+    assert_eq!(dbvc.ask_by_hand("SELECT id FROM colours"), "7");
+    // From now on the pipeline needs no answer.
+    for outcome in pipeline.pass().await {
+        outcome.expect(0);
+    }
+}
+
+#[tokio::test]
+async fn allow_not_empty_lets_the_pipeline_run_all_scripts_on_what_is_there() {
+    let pipeline = Pipeline::start().await;
+    let Pipeline { dbvc, job } = &pipeline;
+    rusqlite::Connection::open(dbvc.file_of(HOME))
+        .expect("the file opens")
+        .execute_batch("CREATE TABLE colours (id INTEGER);")
+        .expect("it is empty");
+    job.write("V1__more.sqlite.sql", "CREATE TABLE more (id INTEGER);\n");
+    let wrong = [("DBVC_ALLOW_NOT_EMPTY", "yes")];
+    job.run_with(&["run.sh"], &wrong).await.expect(2);
+    let allowed = [("DBVC_ALLOW_NOT_EMPTY", "true")];
+    for script in ["preview.sh", "register.sh", "run.sh", "verify.sh"] {
+        job.run_with(&[script], &allowed).await.expect(0);
+    }
+    assert_eq!(dbvc.states().await, ["V1__more applied"]);
+}

@@ -164,6 +164,13 @@ impl Scene {
         }
     }
 
+    /// How the home database on a server is reached; none on SQLite.
+    pub fn home_connection_string(&self) -> Option<String> {
+        self.on_server
+            .as_ref()
+            .map(|on_server| on_server.server.connection_string(on_server.name_of(HOME)))
+    }
+
     /// Where the server of the home database listens; there must be one.
     pub fn address(&self) -> String {
         self.on_the_server().server.address()

@@ -14,6 +14,8 @@ pub struct Team {
     environment: String,
     /// How the names of its scripts end: `.sql` or `.sqlite.sql`.
     suffix: &'static str,
+    /// Whether its runs may be the first on a database that is not empty.
+    allows_not_empty: bool,
 }
 
 impl Team {
@@ -24,6 +26,15 @@ impl Team {
             home: format!("lpa-bloom-sql-{environment}"),
             environment: environment.to_owned(),
             suffix,
+            allows_not_empty: false,
+        }
+    }
+
+    /// The same, whose runs may be the first on a database that is not empty.
+    pub fn allowing_not_empty(self) -> Self {
+        Self {
+            allows_not_empty: true,
+            ..self
         }
     }
 
@@ -83,9 +94,12 @@ impl Team {
 
     /// POST migrations/run.
     pub async fn try_run(&self, more: Value) -> Answer {
-        let body = json!({
+        let mut body = json!({
             "databaseId": self.home, "environment": self.environment, "executor": ME,
         });
+        if self.allows_not_empty {
+            body["allowNotEmpty"] = true.into();
+        }
         self.host
             .post("/api/dbvc/migrations/run", with(body, more))
             .await

@@ -167,6 +167,53 @@ Describe 'A dev app' {
     }
 }
 
+Describe 'A database that holds objects already' {
+    BeforeAll {
+        $server = Start-Dbvc -Environment 'dev'
+        $where = @('-Database', 'lpa-bloom-sql-dev', '-Environment', 'dev', '-BaseUrl', $server.BaseUrl)
+        # SQLite: CREATE TABLE orders (id INTEGER PRIMARY KEY), with one row.
+        $packed = 'H4sIAAAAAAACAwsO9MksSVVIyy/KTSxRMGZgYmBkZHBQUGBgADIhGAYYgZgFjU8IMDHoJTPyghQz7mIAolFANeDCyCYuKcmYWpKYlJOaX5SSWlQMIZmcg1wdQ1wVQhydfFwVIGIKGpkpCp5+Ia7urkEKAUGevo5BkQrerpGakLj5wwBEo2CEASZ2JgYA6fWb9gAEAAA='
+        $reader = New-Object System.IO.Compression.GZipStream -ArgumentList (New-Object System.IO.MemoryStream -ArgumentList (, [System.Convert]::FromBase64String($packed))), ([System.IO.Compression.CompressionMode]::Decompress)
+        $file = Join-Path $server.Folder 'lpa-bloom-sql-dev.sqlite'
+        $writer = [System.IO.File]::Create($file)
+        $reader.CopyTo($writer)
+        $writer.Dispose()
+    }
+    AfterAll {
+        Stop-Dbvc -Server $server
+    }
+
+    It 'is refused at its first run, with what is there and both ways on' {
+        $before = [System.Convert]::ToBase64String([System.IO.File]::ReadAllBytes($file))
+        foreach ($more in @(@(), @('-DryRun'), @('-DryRun', '-Execute'))) {
+            $result = Invoke-Script 'Invoke-Migrations.ps1' ($where + $more)
+            $result.ExitCode | Should -Be 1
+            $result.Text | Should -Match '409 not-empty'
+            $result.Text | Should -Match 'it holds 1 table\.'
+            $result.Text | Should -Match '-Baseline <version>'
+            $result.Text | Should -Match '-AllowNotEmpty'
+            # The words of the API, which nobody can type here.
+            $result.Text | Should -Not -Match 'allowNotEmpty: true'
+        }
+        [System.Convert]::ToBase64String([System.IO.File]::ReadAllBytes($file)) | Should -BeExactly $before
+    }
+
+    It 'takes -Baseline, and is asked no more' {
+        foreach ($version in @('1', '2')) {
+            $made = Invoke-Script 'New-Migration.ps1' @('-Name', "orders_$version", '-Version', $version, '-Database', 'lpa-bloom-sql-dev', '-Author', 'Ada', '-BaseUrl', $server.BaseUrl, '-MigrationsPath', (Join-Path $server.Folder 'migrations'), '-UpScript', "CREATE TABLE orders_$version (id INTEGER PRIMARY KEY);")
+            $made.ExitCode | Should -Be 0
+        }
+        (Invoke-Script 'Invoke-Migrations.ps1' $where).Text | Should -Match 'not-empty'
+        $preview = Invoke-Script 'Invoke-Migrations.ps1' (@('-AllowNotEmpty', '-DryRun') + $where)
+        $preview.ExitCode | Should -Be 0
+        $preview.Text | Should -Match 'planned .*orders_1'
+        $ran = Invoke-Script 'Invoke-Migrations.ps1' (@('-Baseline', '1', '-Json') + $where) -OutputOnly
+        $ran.ExitCode | Should -Be 0
+        ($ran.Text | ConvertFrom-Json).databases[0].migrations[0].note | Should -Match 'baseline'
+        (Invoke-Script 'Invoke-Migrations.ps1' $where).Text | Should -Match 'nothing-to-do'
+    }
+}
+
 Describe 'A prod app' {
     BeforeAll {
         $server = Start-Dbvc -Environment 'prod'

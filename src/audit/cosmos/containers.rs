@@ -42,6 +42,14 @@ pub(super) static MIGRATIONS: Spec = Spec {
     expires: false,
 };
 
+/// Whether a container is one of an archive's, by its name and the paths of its partition key.
+pub fn is_archive_container(name: &str, partition_key: &[String]) -> bool {
+    let is_named = [&EVENTS, &SNAPSHOTS, &MIGRATIONS]
+        .iter()
+        .any(|spec| spec.name == name);
+    is_named && partition_key == [PARTITION_KEY]
+}
+
 impl Spec {
     fn properties(&self) -> ContainerProperties {
         let properties = ContainerProperties::new(self.name, PARTITION_KEY.into());

@@ -23,6 +23,8 @@ use super::chain::Link;
 use super::event::Event;
 use super::stream::{self, Partition, Stream, StreamRecord};
 
+pub use containers::is_archive_container;
+
 use containers::{Containers, EVENTS, MIGRATIONS, SNAPSHOTS};
 use faults::while_reading;
 

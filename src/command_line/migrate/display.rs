@@ -153,6 +153,7 @@ impl Display {
             for migration in &database.migrations {
                 let word = match migration.status {
                     StepStatus::Skipped => "would skip",
+                    _ if migration.is_baselined() => "would baseline",
                     _ => "would apply",
                 };
                 self.line(word, migration.migration_id.as_str());
@@ -237,6 +238,7 @@ impl Progress {
             .collect();
         for migration in &all {
             let word = match migration.status {
+                StepStatus::Applied if migration.is_baselined() => "baselined",
                 StepStatus::Applied => "applied",
                 StepStatus::RolledBack => "rolled back",
                 StepStatus::Failed => "failed",
@@ -246,11 +248,10 @@ impl Progress {
             if !self.told.insert(migration.migration_id.to_string()) {
                 continue;
             }
-            let text = format!(
-                "  {word:<15} {} ({} ms)",
-                migration.migration_id,
-                migration.duration_ms.unwrap_or(0)
-            );
+            let mut text = format!("  {word:<15} {}", migration.migration_id);
+            if !migration.is_baselined() {
+                text.push_str(&format!(" ({} ms)", migration.duration_ms.unwrap_or(0)));
+            }
             match &self.bar {
                 Some(bar) => bar.println(text),
                 None => println!("{text}"),

@@ -33,6 +33,12 @@ pub(super) struct Arguments {
     /// Apply up to this version, inclusive
     #[arg(long, value_name = "VERSION")]
     target: Option<String>,
+    /// Record the migrations up to this version as applied without running them, then apply the rest
+    #[arg(long, value_name = "VERSION", value_parser = Version::parse)]
+    baseline: Option<Version>,
+    /// Apply the scripts although the database holds objects already and dbvc has never applied anything to it
+    #[arg(long)]
+    allow_not_empty: bool,
     /// Say what would be applied, and change nothing
     #[arg(long)]
     dry_run: bool,
@@ -115,6 +121,8 @@ fn migrate(arguments: &Arguments) -> Result<(), MigrateError> {
         },
         settings,
         target,
+        baseline: arguments.baseline.clone(),
+        allow_not_empty: arguments.allow_not_empty,
         wait: Duration::from_secs(arguments.wait),
         dry_run: arguments.dry_run,
         reregister: arguments.reregister,
@@ -130,6 +138,8 @@ struct Migrate {
     caller: Caller,
     settings: Settings,
     target: Option<Version>,
+    baseline: Option<Version>,
+    allow_not_empty: bool,
     wait: Duration,
     dry_run: bool,
     reregister: bool,
@@ -153,6 +163,16 @@ impl Migrate {
                 .await
                 .map_err(MigrateError::Inventory)?,
         };
+        if self.baseline.is_some() && only.is_none() && databases.len() > 1 {
+            // It would mark migrations as applied where nobody has looked.
+            return Err(MigrateError::Argument {
+                argument: "baseline",
+                message: format!(
+                    "needs --database ID, because the environment has {} databases",
+                    databases.len()
+                ),
+            });
+        }
         let mut well = true;
         for database in databases {
             match self.one(&database).await {
@@ -183,13 +203,19 @@ impl Migrate {
             environment: self.settings.environment.clone(),
             target: self.target.clone(),
             out_of_order: OutOfOrder::Error,
-            baseline: None,
+            baseline: self.baseline.clone(),
+            allow_not_empty: self.allow_not_empty,
             dry_run: DryRun::No,
             migrations: Vec::new(),
         };
         if self.dry_run {
             return self.preview(database, request, scripts).await;
         }
+        // Registering creates dbvc's tables, so the first run is judged before.
+        self.engine
+            .check_first_run(&self.caller, &database.database_id, &request)
+            .await
+            .map_err(|problem| self.failed(database, problem))?;
         self.register(database, scripts).await?;
         let ran = self.run(database, request).await;
         // The archive has everything before it is verified.

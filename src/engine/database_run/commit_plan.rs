@@ -466,8 +466,7 @@ impl DatabaseRun {
         for id in &planned.baseline {
             let mut migration = entry(id, StepStatus::Applied);
             migration.duration_ms = Some(0);
-            migration.note =
-                Some("marked applied by the baseline; its script did not run".to_owned());
+            migration.note = Some(RunMigration::BASELINED.to_owned());
             shown.push(migration);
         }
         for (position, (id, _)) in planned.steps.iter().enumerate() {

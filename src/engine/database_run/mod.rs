@@ -187,7 +187,14 @@ impl DatabaseRun {
         let Writing {
             mut connection,
             mut state,
-        } = self.engine.open_for_writing(&self.managed).await?;
+        } = match self.work.as_ref() {
+            Work::Apply(request) => {
+                self.engine
+                    .open_for_run(&self.caller, &self.managed, request)
+                    .await?
+            }
+            Work::Undo(_) => self.engine.open_for_writing(&self.managed).await?,
+        };
         let mut attempts = 0;
         let (lease, state) = loop {
             attempts += 1;

@@ -345,13 +345,20 @@ impl Engine {
             }
         };
         let archived = Archived::read(archive, &stream.partition).await?;
-        if archived.events.is_empty() {
+        if archived.events.is_empty() || self.has_begun(managed).await? {
             return Ok(());
         }
         let lost = self
             .lost(managed, archive, &stream.partition, &archived)
             .await?;
         Err(EngineError::RegistryLost(Box::new(lost)))
+    }
+
+    /// Whether the database has a registry by now: another process may have created it, and delivered what it told, while the
+    /// archive was asked.
+    async fn has_begun(&self, managed: &Managed) -> Result<bool, EngineError> {
+        let (_, state) = self.read_state(managed).await?;
+        Ok(state.lock.is_some())
     }
 
     /// Where other databases stand whose histories the archive has under the same id.
