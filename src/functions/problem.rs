@@ -186,9 +186,9 @@ struct More {
     errors: Vec<FieldError>,
     lock: Option<LockHolder>,
     run: Option<Run>,
+    not_empty: Option<Box<NotEmpty>>,
     database: Option<Refusal>,
     setting: Option<&'static str>,
-    not_empty: Option<Box<NotEmpty>>,
     allow: Option<String>,
     /// For the log, never for callers.
     cause: Option<String>,
@@ -236,12 +236,6 @@ pub struct Body<'a> {
     /// The run that the problem ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     run: Option<&'a Run>,
-    /// What the database refused, of `database-refused`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    database: Option<&'a Refusal>,
-    /// The setting that is missing or wrong, of `misconfigured`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    setting: Option<&'a str>,
     /// Of `not-empty`: the objects that the database holds, without dbvc's own tables.
     #[serde(skip_serializing_if = "Option::is_none")]
     object_counts: Option<&'a ObjectCounts>,
@@ -251,6 +245,12 @@ pub struct Body<'a> {
     /// Of `not-empty`: the ids under which dbvc already manages this database.
     #[serde(skip_serializing_if = "Option::is_none")]
     managed_as: Option<&'a [DatabaseId]>,
+    /// What the database refused, of `database-refused`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    database: Option<&'a Refusal>,
+    /// The setting that is missing or wrong, of `misconfigured`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    setting: Option<&'a str>,
 }
 
 impl Problem {
@@ -286,11 +286,11 @@ impl Problem {
             errors: &self.more.errors,
             lock: self.more.lock.as_ref(),
             run: self.more.run.as_ref(),
-            database: self.more.database.as_ref(),
-            setting: self.more.setting,
             object_counts: not_empty.map(|found| &found.counts),
             other_tools: not_empty.map(|found| found.other_tools.as_slice()),
             managed_as: not_empty.map(|found| found.managed_as.as_slice()),
+            database: self.more.database.as_ref(),
+            setting: self.more.setting,
         };
         // Nothing in the body can fail to become JSON; were it otherwise, the status still says what happened.
         let text = serde_json::to_string(&body).unwrap_or_default();
@@ -418,6 +418,7 @@ impl From<EngineError> for Problem {
                 match other {
                     EngineError::Locked { holder, .. } => problem.more.lock = holder,
                     EngineError::MigrationFailed(run) => problem.more.run = Some(*run),
+                    EngineError::NotEmpty(found) => problem.more.not_empty = Some(found),
                     EngineError::NamesTaken { taken, schema, .. } => {
                         let names: Vec<String> = taken.iter().map(ToString::to_string).collect();
                         problem.more.database = Some(Refusal {
@@ -431,7 +432,6 @@ impl From<EngineError> for Problem {
                     EngineError::RegistryInSchema { .. } => {
                         problem.more.setting = Some("DBVC_SCHEMA");
                     }
-                    EngineError::NotEmpty(found) => problem.more.not_empty = Some(found),
                     _ => {}
                 }
                 problem
