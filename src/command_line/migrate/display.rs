@@ -14,6 +14,9 @@ use crate::engine::{
     Verification,
 };
 
+/// What a database without an archive has in its status.
+const NO_ARCHIVE: &str = "none";
+
 /// Shows what happens.
 pub(super) struct Display {
     interactive: bool,
@@ -195,6 +198,12 @@ impl Display {
                 column.set_cell_alignment(CellAlignment::Right);
             }
             println!("{table}");
+            if database.archive == NO_ARCHIVE {
+                self.line(
+                    "no archive",
+                    "trail and snapshots stay in the database; with a Cosmos DB account they are archived",
+                );
+            }
         }
     }
 

@@ -117,7 +117,7 @@ impl CosmosHandle {
     pub fn account_name(&self) -> String {
         let endpoint = match &self.shared.origin {
             Origin::Account { account, .. } => account.endpoint().clone(),
-            Origin::Given(client) => client.endpoint().clone().into(),
+            Origin::Given(client) => client.endpoint().clone(),
         };
         let host = endpoint.host_str().unwrap_or_default();
         match endpoint.port() {

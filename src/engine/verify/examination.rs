@@ -165,10 +165,9 @@ impl Engine {
         let lineage = match archive {
             None => Ok(Lineage::Unknown),
             Some(archive) => {
-                let registry = match &mut connection {
-                    Some(connection) => Some(&mut **connection as &mut dyn Connection),
-                    None => None,
-                };
+                let registry = connection
+                    .as_mut()
+                    .map(|connection| &mut **connection as &mut dyn Connection);
                 self.lineage_in(archive, registry, managed).await
             }
         };
