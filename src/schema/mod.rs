@@ -9,16 +9,17 @@ pub mod container;
 pub mod diff;
 mod facts;
 pub mod lexer;
+mod missing_objects;
 pub mod model;
 pub mod normalise;
 mod other_tools;
 pub mod page;
-mod presence;
 pub mod report;
 pub mod synchronise;
 
 pub use container::{Container, ContainerThroughput, IndexingPolicy};
 pub use diff::{Change, ChangeKind, Detail, diff};
+pub use missing_objects::MissingObjects;
 pub use model::{
     Check, Column, ExtendedProperty, ForeignKey, FormatVersion, Generated, Index, KeyColumn,
     KeyTerm, Module, ModuleSettings, Namespace, NotRead, ObjectCounts, ObjectKind, OtherObject,
@@ -26,6 +27,5 @@ pub use model::{
     Sequence, SequenceCache, Synonym, Table, TableOptions, Trigger, Unique, Unknown, UserType,
 };
 pub use other_tools::{OtherTool, other_tools};
-pub use presence::Presence;
 pub use report::Report;
 pub use synchronise::{Compared, Dialect, Proposal, Purpose, proposal};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::schema::Presence;
+use crate::schema::MissingObjects;
 use crate::script::DatabaseId;
 use crate::time::Timestamp;
 
@@ -29,8 +29,8 @@ pub struct FoundObjects {
     pub captured_at: Timestamp,
     /// Whether nothing ran after it.
     pub is_current: bool,
-    /// Which of its objects the database has.
-    pub presence: Presence,
+    /// Which of its objects the database lacks.
+    pub missing: MissingObjects,
 }
 
 impl LostRegistry {
@@ -38,15 +38,15 @@ impl LostRegistry {
     pub fn lacks_objects(&self) -> bool {
         self.found
             .as_ref()
-            .is_some_and(|found| found.is_current && !found.presence.missing.is_empty())
+            .is_some_and(|found| found.is_current && !found.missing.names.is_empty())
     }
 }
 
 impl fmt::Display for FoundObjects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Presence { expected, missing } = &self.presence;
+        let MissingObjects { expected, names } = &self.missing;
         let captured_at = self.captured_at;
-        match (expected, missing.len()) {
+        match (expected, names.len()) {
             (0, _) => write!(f, "the last snapshot ({captured_at}) has no objects"),
             (1, 0) => write!(
                 f,
@@ -59,7 +59,7 @@ impl fmt::Display for FoundObjects {
             (1, 1) => write!(
                 f,
                 "the database lacks the one object of the last snapshot ({captured_at}): {}",
-                named(missing)
+                listed(names)
             ),
             (expected, count) if count == *expected => write!(
                 f,
@@ -68,18 +68,18 @@ impl fmt::Display for FoundObjects {
             (expected, count) => write!(
                 f,
                 "the database lacks {count} of the {expected} objects of the last snapshot ({captured_at}): {}",
-                named(missing)
+                listed(names)
             ),
         }
     }
 }
 
-fn named(missing: &[String]) -> String {
-    let mut names: Vec<String> = missing.iter().take(NAMED).cloned().collect();
-    if missing.len() > NAMED {
-        names.push(format!("{} more", missing.len() - NAMED));
+fn listed(names: &[String]) -> String {
+    let mut listed: Vec<String> = names.iter().take(NAMED).cloned().collect();
+    if names.len() > NAMED {
+        listed.push(format!("{} more", names.len() - NAMED));
     }
-    names.join(", ")
+    listed.join(", ")
 }
 
 impl fmt::Display for LostRegistry {
@@ -104,7 +104,7 @@ impl fmt::Display for LostRegistry {
         if let Some(first) = letters.next() {
             write!(f, "{}{}", first.to_uppercase(), letters.as_str())?;
         }
-        if found.presence.is_none_there() {
+        if found.missing.is_all() {
             f.write_str(
                 ", so it was recreated. Run `dbvc restore-registry --made-anew`, which takes every migration as pending",
             )
@@ -131,9 +131,9 @@ mod tests {
             found: Some(FoundObjects {
                 captured_at: "2026-11-30T10:00:00Z".parse().unwrap(),
                 is_current,
-                presence: Presence {
+                missing: MissingObjects {
                     expected,
-                    missing: missing.iter().map(|name| (*name).to_owned()).collect(),
+                    names: missing.iter().map(|name| (*name).to_owned()).collect(),
                 },
             }),
         }

@@ -19,7 +19,7 @@ use crate::registry::inventory::InventoryRow;
 use crate::registry::migrations::{AppliedStatus, Definition, StatusChange};
 use crate::registry::snapshots::SnapshotRow;
 use crate::registry::{definition, events, lock};
-use crate::schema::{Presence, Schema};
+use crate::schema::{MissingObjects, Schema};
 use crate::script::{Checksum, DatabaseId, MigrationId, Version};
 use crate::time::Timestamp;
 
@@ -317,7 +317,7 @@ impl Engine {
         Ok(Some(FoundObjects {
             captured_at: header.captured_at,
             is_current: newest_execution.is_none_or(|newest| newest <= header.covers),
-            presence: Presence::of(&expected, &live),
+            missing: MissingObjects::of(&expected, &live),
         }))
     }
 

@@ -1,36 +1,36 @@
-//! Which objects of a schema another one has at all, whatever they look like there.
+//! Which objects of a schema a database lacks, whatever the others look like.
 
 use std::collections::BTreeSet;
 
 use super::model::Schema;
 
-/// Whether the objects of one schema are in another one.
+/// The objects of one schema that another one lacks.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Presence {
+pub struct MissingObjects {
     /// How many objects there should be: tables, views, procedures, functions, triggers, sequences, synonyms, types and
     /// containers.
     pub expected: usize,
-    /// Those that are not there: kind and name.
-    pub missing: Vec<String>,
+    /// Kind and name of those that are not there.
+    pub names: Vec<String>,
 }
 
-impl Presence {
+impl MissingObjects {
     /// Looks for the objects of `expected` in `live`.
     pub fn of(expected: &Schema, live: &Schema) -> Self {
         let present = names(live);
         let expected = names(expected);
         Self {
             expected: expected.len(),
-            missing: expected
+            names: expected
                 .difference(&present)
                 .map(|(kind, name)| format!("{kind} {name}"))
                 .collect(),
         }
     }
 
-    /// Whether there should be objects, and none is there.
-    pub fn is_none_there(&self) -> bool {
-        self.expected > 0 && self.missing.len() == self.expected
+    /// Whether there should be objects, and all of them are missing.
+    pub fn is_all(&self) -> bool {
+        self.expected > 0 && self.names.len() == self.expected
     }
 }
 
@@ -107,18 +107,18 @@ mod tests {
     #[test]
     fn names_what_is_missing_by_kind_and_leaves_aside_what_is_more() {
         let expected = schema(&["a", "b"], &["v"]);
-        let presence = Presence::of(&expected, &schema(&["b", "v", "c"], &[]));
-        assert_eq!(presence.expected, 3);
-        assert_eq!(presence.missing, ["table a", "view v"]);
-        assert!(!presence.is_none_there());
+        let missing = MissingObjects::of(&expected, &schema(&["b", "v", "c"], &[]));
+        assert_eq!(missing.expected, 3);
+        assert_eq!(missing.names, ["table a", "view v"]);
+        assert!(!missing.is_all());
     }
 
     #[test]
     fn an_empty_schema_is_always_there() {
-        let presence = Presence::of(&Schema::default(), &schema(&["a"], &[]));
-        assert_eq!(presence, Presence::default());
-        assert!(!presence.is_none_there());
-        let presence = Presence::of(&schema(&["a"], &[]), &Schema::default());
-        assert!(presence.is_none_there());
+        let missing = MissingObjects::of(&Schema::default(), &schema(&["a"], &[]));
+        assert_eq!(missing, MissingObjects::default());
+        assert!(!missing.is_all());
+        let missing = MissingObjects::of(&schema(&["a"], &[]), &Schema::default());
+        assert!(missing.is_all());
     }
 }
