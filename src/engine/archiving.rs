@@ -485,6 +485,17 @@ mod tests {
             told.contains(&format!("different histories after event {common}")),
             "{told}"
         );
+        // Asking dbvc to fix it changes nothing, and says no more than the checks do.
+        let fixing = VerifyRequest {
+            database_id: Shop::id(),
+            environment: "dev".to_owned(),
+            fix: true,
+            resolve: None,
+        };
+        let events = shop.ask("SELECT COUNT(*) FROM audit_events");
+        let fixed = engine.verify(&Shop::caller(), fixing).await.unwrap();
+        assert_eq!(fixed, verified);
+        assert_eq!(shop.ask("SELECT COUNT(*) FROM audit_events"), events);
         let other = "SELECT COUNT(*) FROM \"change-events\" WHERE migration_id = 'V104__other'";
         assert_eq!(shop.ask_archive(other), "0");
 

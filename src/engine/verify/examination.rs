@@ -218,11 +218,13 @@ fn judge(evidence: &Evidence, drift: &Result<Drift, EngineError>) -> Examination
             held: records.is_held(),
             dead_run: records.has_dead_run(),
             corrections,
-            backup: evidence
-                .texts
-                .copies
-                .as_ref()
-                .is_some_and(Copies::can_be_mended),
+            // Nothing is delivered to an archive that has another history.
+            backup: !evidence.trail.is_parted()
+                && evidence
+                    .texts
+                    .copies
+                    .as_ref()
+                    .is_some_and(Copies::can_be_mended),
             archive_lacks_events: evidence.trail.archive_can_be_mended(),
             undelivered: evidence.trail.undelivered > 0 || evidence.texts.waiting > 0,
         },

@@ -106,7 +106,8 @@ impl Engine {
             }) => Ok(Some(format!(
                 "delivered to the archive: {events} events, {snapshots} snapshots, {migrations} definitions"
             ))),
-            Err(EngineError::Archive(error)) => {
+            // The checks say what is wrong with the archive.
+            Err(error @ (EngineError::Archive(_) | EngineError::HistoryParted { .. })) => {
                 tracing::warn!(database = %managed.id(), %error, "nothing was delivered");
                 Ok(None)
             }

@@ -207,6 +207,13 @@ impl Trail {
         })
     }
 
+    /// Whether the archive has another history of this chain.
+    pub fn is_parted(&self) -> bool {
+        self.archive
+            .as_ref()
+            .is_some_and(|archive| archive.parting.is_some())
+    }
+
     /// Whether handing all events to the archive again mends all that is wrong: the registry's chain must be whole, and the
     /// archive must have nothing that contradicts it.
     pub fn archive_can_be_mended(&self) -> bool {
