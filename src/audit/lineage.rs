@@ -1,6 +1,6 @@
 //! Which stream of an archive holds the history of a registry, and whether the two still agree on it.
 
-use crate::database::{Connection, Database, DatabaseError, Row, ask};
+use crate::database::{Connection, Database, DatabaseError, Place, Row, ask};
 use crate::registry::events;
 use crate::script::DatabaseId;
 
@@ -110,18 +110,30 @@ pub async fn of(
     })
 }
 
-/// The stream to which the history of a registry is delivered, and whether the archive has only just met it.
+/// Where the history of a registry is delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attachment {
     /// The chain in the registry.
     pub chain: ChainId,
     /// Where the archive holds it.
     pub partition: Partition,
-    /// Whether the archive had nothing of this chain before.
-    pub is_new: bool,
+    /// Where the database stands, when the archive has another place on record. It is recorded with the next event: whoever
+    /// continues a stream is its database, and a copy that only looks on is not.
+    pub new_place: Option<Place>,
 }
 
-/// Finds the stream of a registry, or begins one, and records where the database stands. None when the registry has no event.
+/// What to do before a registry can be delivered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Attach {
+    /// Nothing has happened yet.
+    NothingToDeliver,
+    /// The archive has a stream of this chain.
+    Known(Attachment),
+    /// The archive has nothing of this chain: everything is to be delivered, then [`begin`] records the stream.
+    New(ChainId),
+}
+
+/// Finds the stream of a registry.
 ///
 /// # Errors
 ///
@@ -133,53 +145,76 @@ pub async fn attach(
     id: &DatabaseId,
     database: &dyn Database,
     archive: &dyn Archive,
-) -> Result<Option<Attachment>, LineageError> {
+) -> Result<Attach, LineageError> {
     let Some(origin) = origin else {
-        return Ok(None);
+        return Ok(Attach::NothingToDeliver);
     };
-    let lineage = of(Some(&mut *connection), Some(origin), id, database, archive).await?;
-    let found = match lineage {
-        Lineage::Unknown => None,
-        Lineage::Own(stream) => Some(stream),
-        Lineage::Contradicting(_) => return Err(LineageError::Contradicting),
-    };
-    let partition = match (&found, origin.is_whole) {
-        (_, true) => {
-            let place = database.place().await?;
-            let known = found.as_ref().map(|stream| &stream.partition);
-            let claimed = stream::claim(archive, id, &origin.chain, &place, known).await?;
-            claimed.partition
+    match of(Some(&mut *connection), Some(origin), id, database, archive).await? {
+        Lineage::Unknown => Ok(Attach::New(origin.chain.clone())),
+        Lineage::Contradicting(_) => Err(LineageError::Contradicting),
+        Lineage::Own(stream) => {
+            // A reference that leads nowhere keeps no event from its archive.
+            let place = database.place().await.ok();
+            Ok(Attach::Known(Attachment {
+                chain: origin.chain.clone(),
+                // What names the chain was removed: there is nothing to record under.
+                new_place: place
+                    .filter(|place| origin.is_whole && stream.place.as_ref() != Some(place)),
+                partition: stream.partition,
+            }))
         }
-        // What names the chain was removed, so there is nothing to record.
-        (Some(found), false) => found.partition.clone(),
-        (None, false) => Partition::of_chain(id, &origin.chain),
-    };
-    Ok(Some(Attachment {
-        chain: origin.chain.clone(),
-        partition,
-        is_new: found.is_none(),
-    }))
+    }
 }
 
-/// The number of the last event on which registry and archive agree, when the two tell different histories after it: each has
-/// an event of the next number, and they are not the same one. That is so when one of two databases was restored from a copy
-/// of the other. None when they agree. `waiting`: number and id of the events that are to be added, in order.
+/// Begins the stream of a chain of which the archive has nothing.
+///
+/// # Errors
+///
+/// When the archive cannot be used, or the database does not say where it stands.
+pub async fn begin(
+    id: &DatabaseId,
+    database: &dyn Database,
+    archive: &dyn Archive,
+    chain: &ChainId,
+) -> Result<Attachment, LineageError> {
+    let place = database.place().await?;
+    let stream = stream::claim(archive, id, chain, &place, None).await?;
+    Ok(Attachment {
+        chain: chain.clone(),
+        partition: stream.partition,
+        new_place: None,
+    })
+}
+
+/// How the archive's stream stands to the events that are to be added to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Continuation {
+    /// They continue it.
+    Continues,
+    /// It has no event at all.
+    Empty,
+    /// It has other events of their numbers, or before them. The number is that of the last event that both have. That is so
+    /// when one of two databases was restored from a copy of the other.
+    Parted(u64),
+}
+
+/// Compares the archive's stream with a registry. `waiting`: number and id of the events that are to be added, in order.
 ///
 /// # Errors
 ///
 /// When archive or registry cannot be read.
-pub async fn parted_after(
+pub async fn continuation(
     connection: &mut dyn Connection,
     id: &DatabaseId,
     archive: &dyn Archive,
     partition: &Partition,
     waiting: &[(u64, String)],
-) -> Result<Option<u64>, LineageError> {
+) -> Result<Continuation, LineageError> {
     let Some((first, _)) = waiting.first() else {
-        return Ok(None);
+        return Ok(Continuation::Continues);
     };
     let Some(newest) = stream::newest(archive, partition).await? else {
-        return Ok(None);
+        return Ok(Continuation::Empty);
     };
     let mut agrees = true;
     let same = ask(connection, events::at(id, newest.sequence)).await?;
@@ -195,11 +230,11 @@ pub async fn parted_after(
             .all(|(sequence, id)| is_same_or_absent(&links, *sequence, id));
     }
     if agrees {
-        return Ok(None);
+        return Ok(Continuation::Continues);
     }
     last_in_common(connection, id, archive, partition)
         .await
-        .map(Some)
+        .map(Continuation::Parted)
 }
 
 /// Whether none of the links is another event of this number. One that cannot be read is for verifying to name.

@@ -15,6 +15,6 @@ pub use archive::{
     EventFilter, SnapshotHeader,
 };
 pub use event::{Event, EventDraft, EventType};
-pub use outbox::{Delivery, DeliveryError, Refused, copy_of, deliver};
+pub use outbox::{Delivery, DeliveryError, Looked, Refused, copy_of, deliver};
 pub use stream::{ChainId, Partition, Stream};
 pub use writer::{AppendError, Change, Head, append, from_row, to_row};

@@ -11,8 +11,8 @@ use super::archive::{
     SnapshotHeader,
 };
 use super::event::Event;
-use super::lineage::{self, LineageError};
-use super::stream::Partition;
+use super::lineage::{self, Attachment, Continuation, LineageError};
+use super::stream::{self, Partition};
 use super::writer::from_row;
 
 /// How many events travel at once: at 64 KiB each they stay well within memory.
@@ -72,6 +72,18 @@ pub enum DeliveryError {
         /// The number of the last event that both have.
         after: u64,
     },
+    /// The archive has no event of a chain of which it had some. Nothing was delivered into it.
+    #[error("the archive has lost its history of this database")]
+    Emptied,
+}
+
+/// What is known of the stream into which is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looked {
+    /// Its record was just read: that it is empty is known.
+    Now,
+    /// Its record was read some time ago.
+    Before,
 }
 
 impl From<LineageError> for DeliveryError {
@@ -84,7 +96,7 @@ impl From<LineageError> for DeliveryError {
     }
 }
 
-/// Delivers everything of a database that the archive does not have into its partition, events in their order. What the archive
+/// Delivers everything of a database that the archive does not have into its stream, events in their order. What the archive
 /// refuses is noted, and what comes after it is delivered. Before the first event is added the archive is asked whether it has
 /// the history that this event continues.
 ///
@@ -97,7 +109,8 @@ pub async fn deliver(
     connection: &mut dyn Connection,
     database_id: &DatabaseId,
     archive: &dyn Archive,
-    partition: &Partition,
+    attachment: &Attachment,
+    looked: Looked,
     refused: Refused,
 ) -> Result<Delivery, DeliveryError> {
     let now = Timestamp::now();
@@ -105,7 +118,9 @@ pub async fn deliver(
         connection,
         database_id,
         archive,
-        partition,
+        partition: &attachment.partition,
+        attachment,
+        looked,
         is_compared: false,
         refused_before: match refused {
             Refused::AfterAPause => {
@@ -128,6 +143,8 @@ struct Courier<'a> {
     database_id: &'a DatabaseId,
     archive: &'a dyn Archive,
     partition: &'a Partition,
+    attachment: &'a Attachment,
+    looked: Looked,
     /// Whether registry and archive were found to agree.
     is_compared: bool,
     /// What was refused before this moment is tried again.
@@ -189,26 +206,47 @@ impl Courier<'_> {
         stopped.map_or(Ok(true), |error| Err(error.into()))
     }
 
+    /// Sees to it that these events continue the archive's stream, and records where their database stands.
+    ///
     /// # Errors
     ///
-    /// [`DeliveryError::Parted`] when the archive has other events of these numbers, or before them.
+    /// [`DeliveryError::Parted`] and [`DeliveryError::Emptied`].
     async fn compare(&mut self, events: &[Event]) -> Result<(), DeliveryError> {
-        if self.is_compared {
+        if self.is_compared || events.is_empty() {
             return Ok(());
         }
         let waiting: Vec<(u64, String)> = events
             .iter()
             .map(|event| (event.sequence, event.id.clone()))
             .collect();
-        let parted = lineage::parted_after(
+        let continuation = lineage::continuation(
             self.connection,
             self.database_id,
             self.archive,
             self.partition,
             &waiting,
         );
-        if let Some(after) = parted.await? {
-            return Err(DeliveryError::Parted { after });
+        match continuation.await? {
+            Continuation::Parted(after) => return Err(DeliveryError::Parted { after }),
+            Continuation::Empty if self.looked == Looked::Before && waiting[0].0 > 1 => {
+                return Err(DeliveryError::Emptied);
+            }
+            Continuation::Empty | Continuation::Continues => {}
+        }
+        let Attachment {
+            chain,
+            partition,
+            new_place,
+        } = self.attachment;
+        if let Some(place) = new_place {
+            stream::claim(
+                self.archive,
+                self.database_id,
+                chain,
+                place,
+                Some(partition),
+            )
+            .await?;
         }
         self.is_compared = true;
         Ok(())

@@ -125,8 +125,12 @@ fn with_causes(error: &EngineError) -> String {
     let mut text = error.detail(Door::CommandLine);
     let mut cause = std::error::Error::source(error);
     while let Some(next) = cause {
-        text.push_str(": ");
-        text.push_str(&next.to_string());
+        // An error that passes on another's words has it as its cause as well.
+        let words = next.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
         cause = next.source();
     }
     text

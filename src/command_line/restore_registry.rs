@@ -26,6 +26,9 @@ pub(super) struct Arguments {
     /// Restore what is there although the archive is not whole; what is wrong is told, and kept in the trail
     #[arg(long)]
     accept_damage: bool,
+    /// Record migrations as applied although the database lacks objects of its last snapshot; drift reports them afterwards
+    #[arg(long, conflicts_with = "made_anew")]
+    accept_missing: bool,
     /// Who does this, for the records; by default the name of the user that is logged in
     #[arg(long, value_name = "NAME")]
     executor: Option<String>,
@@ -66,6 +69,7 @@ fn restore(arguments: &Arguments) -> Result<(), RestoreError> {
             .transpose()
             .map_err(|error| RestoreError::Database(error.to_string()))?,
         accept_damage: arguments.accept_damage,
+        accept_missing: arguments.accept_missing,
         made_anew: arguments.made_anew,
     };
     let caller = Caller {

@@ -363,6 +363,10 @@ impl Engine {
         mut found: Option<DatabaseState>,
     ) -> Result<Writing, EngineError> {
         if found.as_ref().is_none_or(|state| state.lock.is_none()) {
+            if found.is_none() {
+                self.refuse_damaged_registry(connection.as_mut(), managed)
+                    .await?;
+            }
             self.refuse_second_beginning(managed).await?;
             begin_making(connection.as_mut(), managed).await?;
             let made = self.make_registry(connection.as_mut(), managed).await;
@@ -382,6 +386,18 @@ impl Engine {
             });
         }
         Ok(Writing { connection, state })
+    }
+
+    /// Refuses a registry of which a part is missing: nothing can be said of what dbvc did there, and nothing written.
+    pub(super) async fn refuse_damaged_registry(
+        &self,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+    ) -> Result<(), EngineError> {
+        match look_for_registry(connection, managed).await? {
+            Found::Nothing | Found::Registry => Ok(()),
+            Found::Damaged(damage) => Err(damaged(managed, &damage)),
+        }
     }
 
     /// Commits or rolls back what [`begin_making`] began, and lets the others in.
@@ -502,11 +518,7 @@ impl Engine {
             Found::Registry => return Ok(false),
             // What is missing may hold what cannot be made again.
             Found::Damaged(damage) if damage.lacks_table("trail_heads") => {
-                return Err(managed.problem(DatabaseError::Refused {
-                    phase: "looking at dbvc's own tables",
-                    number: None,
-                    message: damage.sentences().join("; "),
-                }));
+                return Err(damaged(managed, &damage));
             }
             Found::Damaged(_) => return Ok(false),
         }
@@ -710,6 +722,13 @@ pub(super) async fn look_for_registry(
         }
     };
     found.await.map_err(|error| managed.problem(error))
+}
+
+fn damaged(managed: &Managed, damage: &Damage) -> EngineError {
+    EngineError::RegistryDamaged {
+        database: managed.id().clone(),
+        missing: damage.sentences(),
+    }
 }
 
 /// Why dbvc's own tables could not be made. What the server refuses on its own authority it refuses again; what ended the

@@ -4,12 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use crate::audit::embedded::EmbeddedArchive;
-use crate::audit::lineage::{self, Attachment, Lineage, LineageError, Origin};
-use crate::audit::{Archive, ChainId, Change, EventType, Partition, Stream};
+use crate::audit::lineage::{self, Attach, Attachment, Lineage, LineageError, Origin};
+use crate::audit::{
+    self, Archive, ChainId, Change, Delivery, DeliveryError, EventType, Looked, Partition, Refused,
+    Stream,
+};
 use crate::database::{Connection, SHORT_WAIT, ask};
 use crate::registry::snapshots::SnapshotRow;
 use crate::registry::{events, migrations, snapshots};
-use crate::script::{DatabaseId, EngineKind};
+use crate::script::{Checksum, DatabaseId, EngineKind};
 
 use super::access::Managed;
 use super::error::EngineError;
@@ -19,40 +22,76 @@ use super::{ArchivePlace, Engine};
 /// What this process knows of streams.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
-    /// Where the archive holds the history of a database.
-    partitions: Mutex<HashMap<DatabaseId, (ChainId, Partition)>>,
-    /// Databases on servers for which the archive of this machine was looked at.
+    /// Where the history of a database is delivered.
+    attachments: Mutex<HashMap<DatabaseId, Attachment>>,
+    /// Databases for which the former archive of this machine was looked at.
     reclaimed: Mutex<HashMap<DatabaseId, ChainId>>,
 }
 
 impl Streams {
-    fn known(&self, id: &DatabaseId, origin: &Origin) -> Option<Partition> {
+    fn known(&self, id: &DatabaseId, origin: &Origin) -> Option<Attachment> {
         let known = self
-            .partitions
+            .attachments
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let (chain, partition) = known.get(id)?;
-        (*chain == origin.chain).then(|| partition.clone())
+        let attachment = known.get(id)?;
+        (attachment.chain == origin.chain).then(|| attachment.clone())
     }
 
-    fn remember(&self, id: &DatabaseId, chain: ChainId, partition: Partition) {
-        self.partitions
+    /// Keeps an attachment whose place is on record.
+    fn remember(&self, id: &DatabaseId, attachment: Attachment) {
+        self.attachments
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(id.clone(), (chain, partition));
+            .insert(
+                id.clone(),
+                Attachment {
+                    new_place: None,
+                    ..attachment
+                },
+            );
     }
 
-    /// Whether this chain is looked at for the first time.
-    fn is_first_look(&self, id: &DatabaseId, chain: &ChainId) -> bool {
-        let mut looked = self
+    fn forget(&self, id: &DatabaseId) {
+        self.attachments
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(id);
+    }
+
+    fn was_reclaimed(&self, id: &DatabaseId, chain: &ChainId) -> bool {
+        let reclaimed = self
             .reclaimed
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        looked.insert(id.clone(), chain.clone()).as_ref() != Some(chain)
+        reclaimed.get(id) == Some(chain)
+    }
+
+    fn note_reclaimed(&self, id: &DatabaseId, chain: ChainId) {
+        self.reclaimed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(id.clone(), chain);
     }
 }
 
 impl Managed {
+    fn delivery_problem(&self, error: DeliveryError) -> EngineError {
+        match error {
+            DeliveryError::Registry(error) => self.problem(error),
+            DeliveryError::Archive(error) => error.into(),
+            DeliveryError::Parted { after } => EngineError::HistoryParted {
+                database: self.id().clone(),
+                after,
+            },
+            // Only a stream that was not just looked at can have become empty unseen.
+            DeliveryError::Emptied => EngineError::HistoryParted {
+                database: self.id().clone(),
+                after: 0,
+            },
+        }
+    }
+
     fn lineage_problem(&self, error: LineageError) -> EngineError {
         match error {
             LineageError::Archive(error) => error.into(),
@@ -124,11 +163,11 @@ impl Engine {
             None => None,
         };
         if let Some(origin) = &origin
-            && let Some(partition) = self.inner.streams.known(managed.id(), origin)
+            && let Some(known) = self.inner.streams.known(managed.id(), origin)
         {
             return Ok(Lineage::Own(Stream {
-                chain: origin.chain.clone(),
-                partition,
+                chain: known.chain,
+                partition: known.partition,
                 place: None,
                 engine: None,
             }));
@@ -158,23 +197,38 @@ impl Engine {
         })
     }
 
-    /// The partition into which a database is delivered; none when nothing has happened there yet. An archive that has nothing
-    /// of a database is handed everything, also what went to another archive before.
-    pub(super) async fn partition_to_deliver(
+    /// Delivers a database. An archive that has nothing of it is handed everything, also what went to another archive before.
+    pub(super) async fn deliver_to(
         &self,
         archive: &dyn Archive,
         connection: &mut dyn Connection,
         managed: &Managed,
-    ) -> Result<Option<Partition>, EngineError> {
+        refused: Refused,
+    ) -> Result<Delivery, EngineError> {
         let origin = lineage::origin(connection, managed.id())
             .await
             .map_err(|error| managed.problem(error))?;
-        if let Some(origin) = &origin
-            && let Some(known) = self.inner.streams.known(managed.id(), origin)
-        {
-            return Ok(Some(known));
+        let known = origin
+            .as_ref()
+            .and_then(|origin| self.inner.streams.known(managed.id(), origin));
+        if let Some(known) = known {
+            let delivered = self
+                .deliver_along(
+                    archive,
+                    connection,
+                    managed,
+                    &known,
+                    Looked::Before,
+                    refused,
+                )
+                .await;
+            if !matches!(delivered, Err(DeliveryError::Emptied)) {
+                return delivered.map_err(|error| managed.delivery_problem(error));
+            }
+            // What this process knows of the archive is out of date.
+            self.inner.streams.forget(managed.id());
         }
-        let attached = lineage::attach(
+        let attach = lineage::attach(
             connection,
             origin.as_ref(),
             managed.id(),
@@ -183,21 +237,47 @@ impl Engine {
         )
         .await
         .map_err(|error| managed.lineage_problem(error))?;
-        let Some(Attachment {
-            chain,
-            partition,
-            is_new,
-        }) = attached
-        else {
-            return Ok(None);
+        let attachment = match attach {
+            Attach::NothingToDeliver => return Ok(Delivery::default()),
+            Attach::Known(attachment) => attachment,
+            Attach::New(chain) => {
+                // First, so that a process that is killed in between leaves the archive as new as it was.
+                self.hand_over_again(connection, managed).await?;
+                crate::crash_points::reached("handed-over").await;
+                lineage::begin(managed.id(), managed.database.as_ref(), archive, &chain)
+                    .await
+                    .map_err(|error| managed.lineage_problem(error))?
+            }
         };
-        if is_new {
-            self.hand_over_again(connection, managed).await?;
+        self.reclaim_snapshots(connection, managed).await?;
+        self.deliver_along(
+            archive,
+            connection,
+            managed,
+            &attachment,
+            Looked::Now,
+            refused,
+        )
+        .await
+        .map_err(|error| managed.delivery_problem(error))
+    }
+
+    async fn deliver_along(
+        &self,
+        archive: &dyn Archive,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+        attachment: &Attachment,
+        looked: Looked,
+        refused: Refused,
+    ) -> Result<Delivery, DeliveryError> {
+        let id = managed.id();
+        let delivery = audit::deliver(connection, id, archive, attachment, looked, refused).await?;
+        // A place that is new is recorded with an event.
+        if attachment.new_place.is_none() || delivery.events > 0 {
+            self.inner.streams.remember(id, attachment.clone());
         }
-        self.inner
-            .streams
-            .remember(managed.id(), chain, partition.clone());
-        Ok(Some(partition))
+        Ok(delivery)
     }
 
     /// Has everything delivered that was delivered to another archive, and says so in the trail: an archive that was emptied
@@ -234,17 +314,18 @@ impl Engine {
         });
         change.events = vec![self.draft(EventType::IntegrityFixed, &Caller::timer(), data)];
         connection.begin(SHORT_WAIT).await.map_err(problem)?;
-        let written = crate::audit::append(connection, change, None)
+        let written = audit::append(connection, change, None)
             .await
             .map(|_| ())
             .map_err(|error| managed.append_problem(error));
         self.conclude(connection, managed, written).await
     }
 
-    /// The archive that an earlier dbvc kept in the data folder for a registry on a server; none where there is no such file.
+    /// The archive in the data folder, where it is not the one of the settings: an earlier dbvc kept that of a server there,
+    /// or an account was configured later. None where there is no such file.
     fn former_archive(&self, managed: &Managed) -> Option<EmbeddedArchive> {
-        let is_shared = self.is_registry_shared(managed.engine());
-        (is_shared && EmbeddedArchive::is_in_folder(&self.options().data_dir))
+        let is_embedded = self.archive_word(managed.engine()) == "embedded";
+        (!is_embedded && EmbeddedArchive::is_in_folder(&self.options().data_dir))
             .then(|| EmbeddedArchive::in_folder(&self.options().data_dir))
     }
 
@@ -311,8 +392,8 @@ impl Engine {
         })
     }
 
-    /// Takes back into a registry on a server what an earlier dbvc delivered to the archive of this machine: the content of
-    /// snapshots, which no other machine can read there. Looks once for each chain.
+    /// Takes back into the registry what went to the former archive of this machine and is nowhere else: the content of
+    /// snapshots. Looks once for each chain.
     pub(super) async fn reclaim_snapshots(
         &self,
         connection: &mut dyn Connection,
@@ -328,25 +409,49 @@ impl Engine {
         let Some(chain) = origin.as_ref().map(|origin| origin.chain.clone()) else {
             return Ok(());
         };
-        if !self.inner.streams.is_first_look(managed.id(), &chain) {
+        if self.inner.streams.was_reclaimed(managed.id(), &chain) {
             return Ok(());
         }
-        let Some(partition) = self
+        let found = self
             .former_partition(&archive, connection, managed, origin.as_ref())
-            .await?
-        else {
-            return Ok(());
+            .await?;
+        if let Some(partition) = found {
+            self.reclaim_from(&archive, &partition, connection, managed)
+                .await?;
+        }
+        self.inner.streams.note_reclaimed(managed.id(), chain);
+        Ok(())
+    }
+
+    async fn reclaim_from(
+        &self,
+        archive: &EmbeddedArchive,
+        partition: &Partition,
+        connection: &mut dyn Connection,
+        managed: &Managed,
+    ) -> Result<(), EngineError> {
+        let problem = |error| managed.problem(error);
+        // Where there is an archive, only what is known not to be in it.
+        let wanted = match self.archive_of(managed) {
+            Some(_) => snapshots::elsewhere(managed.id()),
+            None => snapshots::without_content(managed.id()),
         };
-        let missing = ask(connection, snapshots::without_content(managed.id()))
-            .await
-            .map_err(problem)?;
+        let missing = ask(connection, wanted).await.map_err(problem)?;
+        let mut taken_back = 0;
         for row in &missing.rows {
             let id = row
                 .text("snapshot_id")
                 .map_err(|error| problem(error.into()))?;
-            let Some(snapshot) = archive.snapshot(&partition, id).await? else {
+            let hash = row
+                .text("content_hash")
+                .map_err(|error| problem(error.into()))?;
+            let Some(snapshot) = archive.snapshot(partition, id).await? else {
                 continue;
             };
+            if Checksum::of_text(&snapshot.parts.concat()).to_string() != hash {
+                tracing::warn!(database = %managed.id(), snapshot = id, "a snapshot in the former archive is damaged");
+                continue;
+            }
             connection.begin(SHORT_WAIT).await.map_err(problem)?;
             let staged = async {
                 let statements = snapshots::stage_again(id, &snapshot.parts);
@@ -366,12 +471,13 @@ impl Engine {
             };
             let staged = staged.await;
             self.conclude(connection, managed, staged).await?;
+            taken_back += 1;
         }
-        if !missing.rows.is_empty() {
+        if taken_back > 0 {
             tracing::info!(
                 database = %managed.id(),
-                snapshots = missing.rows.len(),
-                "took snapshots back from the archive of this machine"
+                snapshots = taken_back,
+                "took snapshots back from the former archive of this machine"
             );
         }
         Ok(())
@@ -385,7 +491,6 @@ mod tests {
     use crate::engine::testing::Shop;
     use crate::engine::{CheckStatus, EngineOptions, Verification, VerifyRequest};
     use crate::registry::definition::OWN_VERSIONS;
-    use crate::script::Checksum;
 
     async fn verify(engine: &Engine) -> Verification {
         let request = VerifyRequest {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::task::JoinSet;
 
-use crate::audit::{self, Delivery, DeliveryError, Refused};
+use crate::audit::{Delivery, Refused};
 use crate::database::{Access, Connection, DatabaseError};
 use crate::registry::{announcements, events, snapshots};
 use crate::script::{DatabaseId, EngineKind};
@@ -183,26 +183,11 @@ impl Engine {
         managed: &Managed,
         refused: Refused,
     ) -> Result<Delivery, EngineError> {
-        self.reclaim_snapshots(connection, managed).await?;
         let Some(archive) = self.archive_of(managed) else {
+            self.reclaim_snapshots(connection, managed).await?;
             return Ok(Delivery::default());
         };
-        let Some(partition) = self
-            .partition_to_deliver(archive, connection, managed)
-            .await?
-        else {
-            return Ok(Delivery::default());
-        };
-        let delivered =
-            audit::deliver(connection, managed.id(), archive, &partition, refused).await;
-        delivered.map_err(|error| match error {
-            DeliveryError::Registry(error) => managed.problem(error),
-            DeliveryError::Archive(error) => error.into(),
-            DeliveryError::Parted { after } => EngineError::HistoryParted {
-                database: managed.id().clone(),
-                after,
-            },
-        })
+        self.deliver_to(archive, connection, managed, refused).await
     }
 
     async fn note_standing(&self, managed: &Managed, connection: &mut dyn Connection) {

@@ -211,6 +211,17 @@ pub enum EngineError {
         /// What the setting says.
         configured: RegistrySchema,
     },
+    /// A part of dbvc's own tables is missing.
+    #[error(
+        "a part of dbvc's own tables is missing from {database}: {}; put it back, or restore the database from a backup",
+        missing.join("; ")
+    )]
+    RegistryDamaged {
+        /// The database.
+        database: DatabaseId,
+        /// One sentence for each missing table and column.
+        missing: Vec<String>,
+    },
     /// The database refused a statement of dbvc, and would refuse it again.
     #[error(
         "{database} refused a statement of dbvc while {phase}: {}{message}; remove the cause, such as a missing permission, then try again",
@@ -408,12 +419,10 @@ impl EngineError {
                     .to_owned()
             }
             (Door::Http, false) => format!(
-                "send databaseId {known}, or correct the setting DBVC_DATABASE_ID or the inventory; allowNotEmpty: true \
-                 gives the database a second id"
+                "set DBVC_DATABASE_ID to {known}, or correct the inventory; allowNotEmpty: true gives the database a second id"
             ),
             (Door::CommandLine, false) => format!(
-                "run it with --database {known}, or correct the setting DBVC_DATABASE_ID or the inventory; \
-                 --allow-not-empty gives the database a second id"
+                "set DBVC_DATABASE_ID to {known}, or correct the inventory; --allow-not-empty gives the database a second id"
             ),
         })
     }
@@ -457,7 +466,9 @@ impl EngineError {
             | Self::NoSuchDatabase { .. }
             | Self::Archive(_)
             | Self::SnapshotDamaged { .. } => "unavailable",
-            Self::NamesTaken { .. } | Self::DatabaseRefused { .. } => "database-refused",
+            Self::NamesTaken { .. }
+            | Self::DatabaseRefused { .. }
+            | Self::RegistryDamaged { .. } => "database-refused",
             Self::RegistryInSchema { .. } => "misconfigured",
             Self::RegistryNewer { .. } => "registry-newer",
             Self::RegistryLost(_) | Self::NotAsRecorded(_) | Self::ArchiveDamaged { .. } => {

@@ -208,6 +208,7 @@ impl Engine {
         }
         let mut managed_as = Vec::new();
         if now.lock.is_none() {
+            self.refuse_damaged_registry(connection, managed).await?;
             // Whose registry was lost is told so: the objects are those that dbvc created.
             self.refuse_second_beginning(managed).await?;
             managed_as = self.other_ids(connection, managed).await?;

@@ -196,6 +196,8 @@ pub struct RestoreRequest {
     pub database_id: Option<DatabaseId>,
     /// Restore what is there although the archive is not whole. Defaults to refusing.
     pub accept_damage: bool,
+    /// Record migrations as applied although the database lacks objects of its last snapshot. Defaults to refusing.
+    pub accept_missing: bool,
     /// The database itself is a new and empty one: its migrations are pending again. Defaults to what the trail tells.
     pub made_anew: bool,
 }

@@ -426,6 +426,12 @@ impl From<EngineError> for Problem {
                             message: format!("these names are taken: {}", names.join(", ")),
                         });
                     }
+                    EngineError::RegistryDamaged { missing, .. } => {
+                        problem.more.database = Some(Refusal {
+                            number: None,
+                            message: missing.join("; "),
+                        });
+                    }
                     EngineError::DatabaseRefused {
                         number, message, ..
                     } => problem.more.database = Some(Refusal { number, message }),
@@ -632,6 +638,9 @@ mod tests {
                 database: orders(),
                 events: 7,
                 last: None,
+                is_place_recorded: true,
+                has_applied: true,
+                is_database_empty: false,
                 found: None,
             })),
             EngineError::RegistryNewer {

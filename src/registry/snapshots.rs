@@ -138,7 +138,7 @@ pub fn unarchived(database_id: &DatabaseId, limit: u32, refused_before: Timestam
     ])
 }
 
-/// The snapshots that an archive has taken, and of which the registry has no content any more: `snapshot_id`.
+/// The snapshots that an archive has taken, and of which the registry has no content any more: `snapshot_id`, `content_hash`.
 pub fn without_content(database_id: &DatabaseId) -> Statement {
     sql::SNAPSHOTS_WITHOUT_CONTENT.bind([database_id.as_str().into()])
 }
@@ -149,6 +149,11 @@ const ELSEWHERE: &str = "another archive has its content";
 /// Notes of the snapshots without content that they are in another archive than the present one.
 pub fn mark_elsewhere(database_id: &DatabaseId) -> Statement {
     sql::SNAPSHOTS_ELSEWHERE.bind([database_id.as_str().into(), ELSEWHERE.into()])
+}
+
+/// The snapshots whose content only another archive than the present one has: `snapshot_id`, `content_hash`.
+pub fn elsewhere(database_id: &DatabaseId) -> Statement {
+    sql::SNAPSHOTS_MARKED_ELSEWHERE.bind([database_id.as_str().into(), ELSEWHERE.into()])
 }
 
 /// Gives a row when another archive than the present one has the content of a snapshot.

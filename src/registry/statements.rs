@@ -152,13 +152,15 @@ statements! {
         object_counts, size_bytes, parts, covers, archived_at, engine, expires_at FROM {own}schema_snapshots WHERE database_id = @P1 \
         AND archived_at IS NULL AND (refused_at IS NULL OR refused_at < @P3) ORDER BY covers {page @P2}";
     // Neither the registry has their content nor, where there is none that could have it, an archive.
-    SNAPSHOTS_WITHOUT_CONTENT = "SELECT snapshot_id FROM {own}schema_snapshots WHERE database_id = @P1 AND archived_at IS NOT NULL \
+    SNAPSHOTS_WITHOUT_CONTENT = "SELECT snapshot_id, content_hash FROM {own}schema_snapshots WHERE database_id = @P1 AND archived_at IS NOT NULL \
         AND (expires_at IS NULL OR expires_at > {now}) AND NOT EXISTS (SELECT 1 FROM {own}schema_snapshot_parts \
         WHERE schema_snapshot_parts.snapshot_id = schema_snapshots.snapshot_id)";
     // Another archive than the one that is asked now has their content.
     SNAPSHOTS_ELSEWHERE = "UPDATE {own}schema_snapshots SET refusal = @P2 WHERE database_id = @P1 AND archived_at IS NOT NULL \
         AND NOT EXISTS (SELECT 1 FROM {own}schema_snapshot_parts \
         WHERE schema_snapshot_parts.snapshot_id = schema_snapshots.snapshot_id)";
+    SNAPSHOTS_MARKED_ELSEWHERE = "SELECT snapshot_id, content_hash FROM {own}schema_snapshots WHERE database_id = @P1 \
+        AND archived_at IS NOT NULL AND refusal = @P2 AND (expires_at IS NULL OR expires_at > {now})";
     SNAPSHOT_IS_ELSEWHERE = "SELECT snapshot_id FROM {own}schema_snapshots WHERE snapshot_id = @P1 AND archived_at IS NOT NULL \
         AND refusal = @P2";
     SNAPSHOT_STAGE_AGAIN = "UPDATE {own}schema_snapshots SET archived_at = NULL, refused_at = NULL, refusal = NULL \

@@ -37,6 +37,8 @@ pub fn tests() -> Vec<Test> {
         another_database_with_the_same_id_is_no_lost_registry,
         a_lost_registry_is_restored_only_where_its_objects_are,
         a_restored_copy_is_told_where_its_history_parts,
+        a_process_killed_while_it_fills_a_new_archive_leaves_nothing_out,
+        a_damaged_registry_is_not_taken_for_a_new_database,
     ];
     tests.extend(on_t_sql![
         two_machines_share_one_database_and_one_trail,
@@ -222,37 +224,74 @@ async fn an_account_that_is_configured_later_gets_everything(stage: &Stage) {
     assert_eq!(verification["healthy"], true, "{verification:#}");
     let copies = archived(&account, "migrations", HOME).await;
     assert_eq!(copies.len(), 3, "V100, V1 and V2");
-    match scene.engine() {
-        // The account was told what another archive has.
-        Engine::Sqlite => {
-            let told = team.events_of_type("integrity-fixed").await;
-            assert!(
-                told.iter()
-                    .any(|event| event.to_string().contains("another archive")),
-                "{told:#?}"
-            );
-        }
-        // Everything had waited in the database itself.
-        Engine::Babelfish | Engine::SqlServer => {
-            let snapshots = archived(&account, "schema-snapshots", HOME).await;
-            let headers = snapshots
+    if scene.engine() == Engine::Sqlite {
+        // What the file beside the database has went to the account as well; the trail says so.
+        let fixed = team.events_of_type("integrity-fixed").await;
+        assert!(
+            fixed
                 .iter()
-                .filter(|document| document["kind"] == "snapshot");
-            let on_record = "SELECT COUNT(*) FROM schema_snapshots";
-            assert_eq!(
-                scene.read(HOME, on_record).await,
-                [headers.count().to_string()]
-            );
-            let staged = "SELECT COUNT(*) FROM schema_snapshot_parts";
-            assert_eq!(scene.read(HOME, staged).await, ["0"]);
-        }
+                .any(|event| event.to_string().contains("another archive")),
+            "{fixed:#?}"
+        );
     }
+    let snapshots = archived(&account, "schema-snapshots", HOME).await;
+    let headers = snapshots
+        .iter()
+        .filter(|document| document["kind"] == "snapshot");
+    let on_record = "SELECT COUNT(*) FROM schema_snapshots";
+    assert_eq!(
+        scene.read(HOME, on_record).await,
+        [headers.count().to_string()]
+    );
+    let staged = "SELECT COUNT(*) FROM schema_snapshot_parts";
+    assert_eq!(scene.read(HOME, staged).await, ["0"]);
     assert_eq!(team.drift().await["detected"], false);
 }
 
 /// The name of the table that is made in a database.
 fn name_in(database: &str) -> String {
     database.replace('-', "_")
+}
+
+async fn a_process_killed_while_it_fills_a_new_archive_leaves_nothing_out(stage: &Stage) {
+    let scene = stage.scene().await;
+    let account = CosmosDouble::start().await;
+    {
+        let team = team_with_account(&scene, &account).await;
+        team.register("V1__orders", &table("orders")).await;
+        team.run().await;
+        team.verify_with(json!({ "fix": true })).await;
+    }
+    // Another archive: what the first one has is on record as delivered.
+    let host = scene
+        .host_stopping_at("handed-over")
+        .setting("DBVC_COSMOS_CONNECTION_STRING", account.connection_string());
+    let team = scene
+        .team_with(host.setting("DBVC_COSMOS_DATABASE", "second"))
+        .await;
+    team.register("V2__customers", &table("customers")).await;
+    scene.stopped().await;
+    team.host.kill().await;
+    drop(team);
+
+    let host = scene
+        .host()
+        .setting("DBVC_COSMOS_CONNECTION_STRING", account.connection_string());
+    let team = scene
+        .team_with(host.setting("DBVC_COSMOS_DATABASE", "second"))
+        .await;
+    let verification = team.verify_with(json!({ "fix": true })).await;
+    assert_eq!(verification["healthy"], true, "{verification:#}");
+    let events = trail(&team.host, HOME).await;
+    let client = account.client().await;
+    let container = container_of(&client, "second", "change-events").await;
+    assert_eq!(documents_of(&container, HOME).await.len(), events.len());
+    // It is told once, however often it was begun.
+    let fixed = team.events_of_type("integrity-fixed").await;
+    let handed_over = fixed
+        .iter()
+        .filter(|event| event.to_string().contains("the archive had nothing"));
+    assert_eq!(handed_over.count(), 1, "{fixed:#?}");
 }
 
 /// A machine with one of the scene's databases and the account, on which one migration was applied.
@@ -397,6 +436,22 @@ async fn a_lost_registry_is_restored_only_where_its_objects_are(stage: &Stage) {
     assert_eq!(team.verify().await["healthy"], true);
 }
 
+async fn a_damaged_registry_is_not_taken_for_a_new_database(stage: &Stage) {
+    let (scene, team) = stage.team().await;
+    team.register("V1__orders", &table("orders")).await;
+    team.run().await;
+    scene.write(HOME, "DROP TABLE migration_run_plans;").await;
+    let file = team.file("V2__more");
+    let created = team.create(&file, "SELECT 1;", json!({})).await;
+    for answer in [team.try_run(json!({})).await, created] {
+        let problem = expect_problem(&answer, 502, "database-refused");
+        assert!(
+            detail(&problem).contains("table migration_run_plans is missing"),
+            "{problem:#}"
+        );
+    }
+}
+
 /// Makes `copy` what a database restored from a backup of `original` is.
 async fn restore_copy(scene: &Scene, original: &Path, copy: &Path, databases: (&str, &str)) {
     let (from, to) = databases;
@@ -469,6 +524,16 @@ async fn a_restored_copy_is_told_where_its_history_parts(stage: &Stage) {
         .await
         .expect(0)
         .says("integrity: 11 checks, 11 passed, 0 to know, 0 failed");
+
+    // Nor does the archive take the copy for the database whose history it holds.
+    drop_registry(&scene, &file_of(&scene, HOME)).await;
+    let lost = original.run_beside(&["migrate"]).await.expect(1);
+    assert!(
+        lost.err.contains("dbvc's own tables are gone"),
+        "{}",
+        lost.err
+    );
+    original.run_beside(&["restore-registry"]).await.expect(0);
 
     // The remedy, to the letter.
     copy.set([("DBVC_COSMOS_DATABASE".to_owned(), "copies".to_owned())]);

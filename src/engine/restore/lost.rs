@@ -18,6 +18,12 @@ pub struct LostRegistry {
     pub events: u64,
     /// The newest of them: when, and by whom.
     pub last: Option<(Timestamp, String)>,
+    /// Whether the archive records where the database of this trail stands. A dbvc of an earlier version did not.
+    pub is_place_recorded: bool,
+    /// Whether a migration was applied.
+    pub has_applied: bool,
+    /// Whether the database holds no object at all.
+    pub is_database_empty: bool,
     /// How the database compares with the last snapshot; none when the archive has no snapshot that can be read.
     pub found: Option<FoundObjects>,
 }
@@ -34,11 +40,15 @@ pub struct FoundObjects {
 }
 
 impl LostRegistry {
-    /// Whether the database visibly lacks what the trail says was applied to it.
+    /// Whether the database visibly lacks what the trail says was applied to it. What came after an old snapshot may have
+    /// dropped some of its objects, but hardly all.
     pub fn lacks_objects(&self) -> bool {
-        self.found
-            .as_ref()
-            .is_some_and(|found| found.is_current && !found.missing.names.is_empty())
+        match &self.found {
+            Some(found) => {
+                found.missing.is_all() || (found.is_current && !found.missing.names.is_empty())
+            }
+            None => self.is_database_empty && self.has_applied,
+        }
     }
 }
 
@@ -93,11 +103,20 @@ impl fmt::Display for LostRegistry {
             write!(f, ", the last one by {by} at {at}")?;
         }
         f.write_str(". ")?;
+        if !self.is_place_recorded {
+            f.write_str(
+                "An earlier dbvc did not record where the database of that trail stands: if it is another one, let dbvc change \
+                 something there first, or give this one an id of its own (DBVC_DATABASE_ID). ",
+            )?;
+        }
         let Some(found) = &self.found else {
-            return f.write_str(
+            return f.write_str(if self.lacks_objects() {
+                "The database holds no object at all, so it was recreated. Run `dbvc restore-registry --made-anew`, which takes \
+                 every migration as pending"
+            } else {
                 "No snapshot shows whether this is still the same database. If it is, run `dbvc restore-registry`; if it was \
-                 recreated, run `dbvc restore-registry --made-anew`",
-            );
+                 recreated, run `dbvc restore-registry --made-anew`"
+            });
         };
         let text = found.to_string();
         let mut letters = text.chars();
@@ -110,8 +129,9 @@ impl fmt::Display for LostRegistry {
             )
         } else if self.lacks_objects() {
             f.write_str(
-                ". Put them back, or restore the database from a backup, then run `dbvc restore-registry`. If the database \
-                 was recreated, run `dbvc restore-registry --made-anew`",
+                ". Put them back, or restore the database from a backup, then run `dbvc restore-registry`. If they were \
+                 dropped on purpose, run `dbvc restore-registry --accept-missing`; if the database was recreated, \
+                 `dbvc restore-registry --made-anew`",
             )
         } else {
             f.write_str(". Run `dbvc restore-registry`")
@@ -128,6 +148,9 @@ mod tests {
             database: DatabaseId::parse("shop").unwrap(),
             events: 57,
             last: None,
+            is_place_recorded: true,
+            has_applied: true,
+            is_database_empty: false,
             found: Some(FoundObjects {
                 captured_at: "2026-11-30T10:00:00Z".parse().unwrap(),
                 is_current,
@@ -168,7 +191,33 @@ mod tests {
     }
 
     #[test]
-    fn a_snapshot_that_is_out_of_date_proves_nothing() {
-        assert!(!lost(3, &["table a"], false).lacks_objects());
+    fn a_snapshot_that_is_out_of_date_proves_something_only_when_all_is_missing() {
+        assert!(!lost(2, &["table a"], false).lacks_objects());
+        assert!(lost(2, &["table a", "table b"], false).lacks_objects());
+    }
+
+    #[test]
+    fn an_empty_database_without_a_snapshot_was_recreated() {
+        let empty = LostRegistry {
+            is_database_empty: true,
+            found: None,
+            ..lost(0, &[], true)
+        };
+        assert!(empty.lacks_objects());
+        assert!(empty.to_string().contains("--made-anew"), "{empty}");
+        let never_applied = LostRegistry {
+            has_applied: false,
+            ..empty
+        };
+        assert!(!never_applied.lacks_objects());
+    }
+
+    #[test]
+    fn a_trail_without_a_place_says_that_it_may_be_anothers() {
+        let lost = LostRegistry {
+            is_place_recorded: false,
+            ..lost(2, &[], true)
+        };
+        assert!(lost.to_string().contains("DBVC_DATABASE_ID"), "{lost}");
     }
 }

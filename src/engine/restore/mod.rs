@@ -12,7 +12,8 @@ use serde_json::json;
 
 use crate::audit::chain::{ChainCheck, Link, complete_up_to};
 use crate::audit::{
-    self, Archive, ArchivedMigration, Change, Event, EventType, Partition, SnapshotHeader, to_row,
+    self, Archive, ArchivedMigration, Change, Event, EventFilter, EventType, Partition,
+    SnapshotHeader, Stream, to_row,
 };
 use crate::database::{Access, Connection, DatabaseError, Statement, ask};
 use crate::registry::inventory::InventoryRow;
@@ -35,6 +36,9 @@ pub use lost::{FoundObjects, LostRegistry};
 
 /// How long the first write to a database waits for the archive's word on whether it really is the first.
 const BEGINNING_PATIENCE: Duration = Duration::from_secs(3);
+
+/// How many repairs of a trail are looked at for the one that says that the database was recreated.
+const FIXES: u32 = 1000;
 
 /// How many events are read at once.
 const AT_ONCE: u32 = 500;
@@ -227,10 +231,8 @@ impl Engine {
                 faults: archived.faults,
             });
         }
-        let lost = self
-            .lost(managed, archive, &stream.partition, &archived)
-            .await?;
-        if lost.lacks_objects() && !request.made_anew {
+        let lost = self.lost(managed, archive, &stream).await?;
+        if lost.lacks_objects() && !request.made_anew && !request.accept_missing {
             return Err(EngineError::NotAsRecorded(Box::new(lost)));
         }
         if !managed.has_own_tables() {
@@ -257,68 +259,99 @@ impl Engine {
         Ok(ended(outcome))
     }
 
-    /// What is known of the lost registry of a database, and of the database.
+    /// What is known of the lost registry of a database, and of the database. Reads a fixed number of documents, whatever the
+    /// length of the trail.
     async fn lost(
         &self,
         managed: &Managed,
         archive: &dyn Archive,
-        partition: &Partition,
-        archived: &Archived,
+        stream: &Stream,
     ) -> Result<LostRegistry, EngineError> {
-        let replay = Replay::of(&archived.events);
-        let last = archived.events.last();
-        Ok(LostRegistry {
+        let partition = &stream.partition;
+        let newest = audit::stream::newest(archive, partition).await?;
+        let mut lost = LostRegistry {
             database: managed.id().clone(),
-            events: archived.events.len() as u64,
-            last: last.map(|event| (event.at, event.executor.clone())),
-            found: self
-                .compared_with_last_snapshot(managed, archive, partition, archived, &replay)
-                .await?,
-        })
-    }
-
-    /// Which objects of the last snapshot the database has. A snapshot that cannot be read says nothing.
-    async fn compared_with_last_snapshot(
-        &self,
-        managed: &Managed,
-        archive: &dyn Archive,
-        partition: &Partition,
-        archived: &Archived,
-        replay: &Replay,
-    ) -> Result<Option<FoundObjects>, EngineError> {
-        let is_of_this_database = |header: &&SnapshotHeader| {
-            u64::try_from(header.covers).is_ok_and(|covers| covers >= replay.made_anew_by)
+            events: newest.as_ref().map_or(0, |event| event.sequence),
+            last: newest.map(|event| (event.at, event.executor)),
+            is_place_recorded: stream.place.is_some(),
+            has_applied: false,
+            is_database_empty: false,
+            found: None,
         };
-        let newest = archived
-            .snapshots
-            .iter()
-            .filter(is_of_this_database)
-            .max_by_key(|header| (header.covers, header.captured_at));
-        let Some(header) = newest else {
-            return Ok(None);
+        let newest_of = async |kind: EventType| -> Result<Option<Event>, EngineError> {
+            let filter = EventFilter {
+                kind: Some(kind),
+                ..EventFilter::default()
+            };
+            Ok(archive
+                .events(partition, &filter, 1)
+                .await?
+                .into_iter()
+                .next())
         };
-        let Some(snapshot) = archive.snapshot(partition, &header.snapshot_id).await? else {
-            return Ok(None);
-        };
-        let Ok(expected) = serde_json::from_str::<Schema>(&snapshot.parts.concat()) else {
-            return Ok(None);
-        };
+        let mut newest_execution = 0;
+        for kind in [
+            EventType::Completed,
+            EventType::RolledBack,
+            EventType::Failed,
+            EventType::Interrupted,
+        ] {
+            // Those of dbvc's own tables belong to no run.
+            if let Some(event) = newest_of(kind)
+                .await?
+                .filter(|event| event.run_id.is_some())
+            {
+                newest_execution = newest_execution.max(event.sequence);
+                lost.has_applied |= kind == EventType::Completed;
+            }
+        }
+        let made_anew_by = self.made_anew_by(archive, partition).await?;
         let live = match managed.database.open(Access::Read).await {
             Ok(mut connection) => live_schema(connection.as_mut(), managed).await?,
             Err(DatabaseError::Absent) => Schema::default(),
             Err(error) => return Err(managed.problem(error)),
         };
-        let newest_execution = replay
-            .executions
-            .iter()
-            .filter(|restored| restored.execution.run_id.is_some() && !restored.is_gone)
-            .map(|restored| restored.execution.ordinal)
-            .max();
-        Ok(Some(FoundObjects {
+        lost.is_database_empty = live.object_counts().is_empty();
+        let headers = archive.snapshot_headers(partition).await?;
+        // A snapshot of a database that is gone is nothing to hold the present one against.
+        let newest = headers
+            .into_iter()
+            .filter(|header| {
+                u64::try_from(header.covers).is_ok_and(|covers| covers >= made_anew_by)
+            })
+            .max_by_key(|header| (header.covers, header.captured_at));
+        let Some(header) = newest else {
+            return Ok(lost);
+        };
+        let snapshot = archive.snapshot(partition, &header.snapshot_id).await?;
+        let Some(expected) = snapshot
+            .and_then(|snapshot| serde_json::from_str::<Schema>(&snapshot.parts.concat()).ok())
+        else {
+            return Ok(lost);
+        };
+        lost.found = Some(FoundObjects {
             captured_at: header.captured_at,
-            is_current: newest_execution.is_none_or(|newest| newest <= header.covers),
+            is_current: u64::try_from(header.covers).is_ok_and(|covers| newest_execution <= covers),
             missing: MissingObjects::of(&expected, &live),
-        }))
+        });
+        Ok(lost)
+    }
+
+    /// The number of the event that tells that the database was recreated; 0 when none does.
+    async fn made_anew_by(
+        &self,
+        archive: &dyn Archive,
+        partition: &Partition,
+    ) -> Result<u64, EngineError> {
+        let filter = EventFilter {
+            kind: Some(EventType::IntegrityFixed),
+            ..EventFilter::default()
+        };
+        let events = archive.events(partition, &filter, FIXES).await?;
+        let told = events
+            .into_iter()
+            .find(|event| event.data["madeAnew"] == serde_json::Value::Bool(true));
+        Ok(told.map_or(0, |event| event.sequence))
     }
 
     /// Refuses to begin a chain that was begun before: the registry of this very database was lost, and writing on would make
@@ -344,13 +377,10 @@ impl Engine {
                 return Ok(());
             }
         };
-        let archived = Archived::read(archive, &stream.partition).await?;
-        if archived.events.is_empty() || self.has_begun(managed).await? {
+        let lost = self.lost(managed, archive, &stream).await?;
+        if lost.events == 0 || self.has_begun(managed).await? {
             return Ok(());
         }
-        let lost = self
-            .lost(managed, archive, &stream.partition, &archived)
-            .await?;
         Err(EngineError::RegistryLost(Box::new(lost)))
     }
 
@@ -444,6 +474,7 @@ impl Engine {
                 "executions": replay.executions.len(),
                 "applied": applied,
                 "madeAnew": request.made_anew,
+                "acceptedMissing": request.accept_missing,
                 "faults": faults,
             }),
         )];

@@ -35,6 +35,8 @@ const AT_ONCE: u32 = 500;
 pub(super) struct Trail {
     /// What there is of it in an archive.
     pub whereabouts: Whereabouts,
+    /// Events that are on record as delivered, while the archive has nothing of this chain.
+    pub delivered_elsewhere: usize,
     /// How many events the registry has.
     pub events: u64,
     /// Events and snapshots that the archive does not have yet.
@@ -143,6 +145,7 @@ impl Trail {
                 refused.push(format!("definition of {id}: {}", why(row)?));
             }
         }
+        let mut delivered_elsewhere = 0;
         let undelivered = match archived {
             Archived::Nowhere => {
                 refused.clear();
@@ -151,7 +154,9 @@ impl Trail {
             // Whatever another archive has of it, this one is still to get everything.
             Archived::Nothing => {
                 let events = std::mem::take(&mut comparison.delivered_up_to);
-                usize::try_from(events).unwrap_or(usize::MAX)
+                let events = usize::try_from(events).unwrap_or(usize::MAX);
+                delivered_elsewhere = events.saturating_sub(comparison.undelivered.len());
+                events
             }
             Archived::Unreadable | Archived::At(..) => {
                 comparison.undelivered.len() + snapshots_waiting
@@ -199,6 +204,7 @@ impl Trail {
         let (registry, against) = comparison.finish(connection.is_some(), newest.as_ref());
         Ok(Self {
             whereabouts: archived.whereabouts(),
+            delivered_elsewhere,
             events: count,
             undelivered,
             refused,
@@ -257,6 +263,14 @@ pub(super) fn check_chain(trail: &Trail) -> Check {
         (None, events) if trail.whereabouts == Whereabouts::NoArchive => CHAIN.pass(format!(
             "{events} events are whole; there is no archive to compare them with"
         )),
+        (Some(_), _) if trail.delivered_elsewhere > 0 => CHAIN.warn(
+            format!(
+                "{} events are on record as delivered, and this archive has none of them: the settings name another archive, \
+                 or it was emptied. The next delivery brings everything",
+                trail.delivered_elsewhere
+            ),
+            Vec::new(),
+        ),
         (Some(_), events) if trail.whereabouts == Whereabouts::NothingYet => CHAIN.pass(format!(
             "{events} events are whole; the archive has none of them yet"
         )),
