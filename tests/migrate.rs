@@ -292,7 +292,26 @@ fn the_target_is_the_last_version_applied() {
         .migrate(&["--target", "1.1"])
         .expect(0)
         .says("done            version 1.1");
-    place.migrate(&["--target", "x"]).expect(1).says("--target");
+}
+
+#[test]
+fn wrong_arguments_end_with_2_name_the_option_and_create_nothing() {
+    let place = Place::new();
+    place.write("V1__a.sqlite.sql", "CREATE TABLE a (id INTEGER);");
+    for (option, value, message) in [
+        ("--target", "9x", "other than digits and dots"),
+        ("--baseline", "1..2", "empty part"),
+        ("--database", "NO PE", "lower case letters"),
+        ("--database", "all", "means every database"),
+        ("--wait", "soon", "invalid digit"),
+    ] {
+        let outcome = place.migrate(&[option, value]).expect(2);
+        assert!(outcome.err.contains(option), "{}", outcome.err);
+        assert!(outcome.err.contains(message), "{}", outcome.err);
+        assert_eq!(outcome.out, "");
+    }
+    place.migrate(&["--dry-runs"]).expect(2);
+    assert!(!place.root.path().join(".dbvc").exists());
 }
 
 #[test]
@@ -356,7 +375,7 @@ fn a_baseline_for_one_of_several_databases_names_it() {
     place.write("other/V1__b.sqlite.sql", "CREATE TABLE b (id INTEGER);");
     place
         .migrate(&["--baseline", "1"])
-        .expect(1)
+        .expect(2)
         .says("--baseline needs --database ID, because the environment has 2 databases");
     place
         .migrate(&["--baseline", "1", "--database", "other"])
@@ -391,7 +410,7 @@ fn one_database_that_is_not_empty_does_not_keep_the_others_from_their_turn() {
 }
 
 #[test]
-fn a_setting_for_a_service_that_is_not_built_in_stops_the_command() {
+fn wrong_settings_end_with_2_tell_no_secret_and_create_nothing() {
     let place = Place::with_the_samples();
     let output = Command::new(env!("CARGO_BIN_EXE_dbvc"))
         .arg("migrate")
@@ -400,7 +419,7 @@ fn a_setting_for_a_service_that_is_not_built_in_stops_the_command() {
         .env("SQL_CONNECTION_STRING", "Server=tcp:x;Password=hush")
         .output()
         .unwrap();
-    let outcome = Outcome::of(output).expect(1);
+    let outcome = Outcome::of(output).expect(2);
     outcome.says("SQL_CONNECTION_STRING");
     assert!(!outcome.err.contains("hush"));
     assert!(!place.root.path().join(".dbvc").exists());
