@@ -158,6 +158,33 @@ fn a_fresh_machine_gets_its_databases_its_scripts_and_a_table() {
 }
 
 #[test]
+fn the_sqlite_examples_apply_and_their_down_scripts_undo_them() {
+    let place = Place::new();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/sqlite");
+    let folder = [("DBVC_MIGRATIONS_DIR", examples.display().to_string())];
+    place
+        .migrate_with(&[], &folder)
+        .expect(0)
+        .says("applied         R__order_totals")
+        .says("done            version 103");
+    place
+        .migrate_with(&[], &folder)
+        .expect(0)
+        .says("nothing to do   version 103");
+    let left = "SELECT COUNT(*) FROM sqlite_schema WHERE name IN ('customers', 'orders', 'ix_orders_customer')";
+    assert_eq!(place.ask(left), "3");
+    for down in [
+        "U103__add_customer_phone",
+        "U102__create_orders_table",
+        "U101__create_customers_table",
+    ] {
+        let script = examples.join(format!("{down}.sqlite.sql"));
+        place.ask_to(&fs::read_to_string(script).unwrap());
+    }
+    assert_eq!(place.ask(left), "0");
+}
+
+#[test]
 fn with_a_cosmos_account_the_trail_goes_there_and_an_outage_stops_nothing() {
     // The account answers on threads of its own while the command runs.
     let runtime = tokio::runtime::Builder::new_multi_thread()
