@@ -1002,16 +1002,16 @@ async fn a_database_that_the_account_does_not_have_is_named() {
     assert_eq!(status.body["databases"][0]["counts"]["pending"], 1);
 }
 
-/// The command line on the samples.
-fn command(place: &Place, arguments: &[&str]) -> (bool, String) {
-    let samples = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+/// The command line, with a folder of this repository as the migrations folder.
+fn command(place: &Place, migrations: &str, arguments: &[&str]) -> (bool, String) {
+    let migrations = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(migrations);
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_dbvc"))
         .args(arguments)
         .current_dir(place.scene.data_dir())
         .env_clear()
         .env("USER", "ada")
         .env("DBVC_DATA_DIR", place.scene.data_dir())
-        .env("DBVC_MIGRATIONS_DIR", samples)
+        .env("DBVC_MIGRATIONS_DIR", migrations)
         .env("DBVC_CONN_COSMOS", place.double.connection_string())
         .output()
         .unwrap();
@@ -1028,7 +1028,7 @@ fn command(place: &Place, arguments: &[&str]) -> (bool, String) {
 async fn the_samples_are_sound_and_migrate_applies_them() {
     let place = Place::new().await;
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/cosmos");
-    let (well, told) = command(&place, &["check", folder]);
+    let (well, told) = command(&place, "migrations", &["check", folder]);
     assert!(well, "{told}");
     assert!(
         told.contains("4 files, 6 batches: 0 errors, 0 warnings"),
@@ -1036,7 +1036,7 @@ async fn the_samples_are_sound_and_migrate_applies_them() {
     );
 
     let host = place.start().await;
-    let (well, told) = command(&place, &["migrate"]);
+    let (well, told) = command(&place, "migrations", &["migrate"]);
     assert!(well, "{told}");
     assert_eq!(
         place
@@ -1050,6 +1050,24 @@ async fn the_samples_are_sound_and_migrate_applies_them() {
     }
     assert_eq!(place.container("preferences").await, None);
     place.expect_sound(&host).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_cosmos_examples_apply_and_their_down_scripts_keep_orders() {
+    let place = Place::new().await;
+    let host = place.start().await;
+    let (well, told) = command(&place, "examples", &["migrate"]);
+    assert!(well, "{told}");
+    let defaults = place.item("orders", "defaults", "defaults").await.unwrap();
+    assert_eq!(defaults["paymentDays"], 14);
+
+    roll_back(&host, "V102__let_orders_expire")
+        .await
+        .expect_status(200);
+    // The down script loses no orders; the item of the repeatable script is one.
+    let refused = roll_back(&host, "V101__create_orders_container").await;
+    assert_ne!(refused.status, 200);
+    assert!(place.container("orders").await.is_some());
 }
 
 #[tokio::test]

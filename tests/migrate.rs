@@ -158,6 +158,33 @@ fn a_fresh_machine_gets_its_databases_its_scripts_and_a_table() {
 }
 
 #[test]
+fn the_sqlite_examples_apply_and_their_down_scripts_undo_them() {
+    let place = Place::new();
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/sqlite");
+    let folder = [("DBVC_MIGRATIONS_DIR", examples.display().to_string())];
+    place
+        .migrate_with(&[], &folder)
+        .expect(0)
+        .says("applied         R__order_totals")
+        .says("done            version 103");
+    place
+        .migrate_with(&[], &folder)
+        .expect(0)
+        .says("nothing to do   version 103");
+    let left = "SELECT COUNT(*) FROM sqlite_schema WHERE name IN ('customers', 'orders', 'ix_orders_customer')";
+    assert_eq!(place.ask(left), "3");
+    for down in [
+        "U103__add_customer_phone",
+        "U102__create_orders_table",
+        "U101__create_customers_table",
+    ] {
+        let script = examples.join(format!("{down}.sqlite.sql"));
+        place.ask_to(&fs::read_to_string(script).unwrap());
+    }
+    assert_eq!(place.ask(left), "0");
+}
+
+#[test]
 fn with_a_cosmos_account_the_trail_goes_there_and_an_outage_stops_nothing() {
     // The account answers on threads of its own while the command runs.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -292,7 +319,26 @@ fn the_target_is_the_last_version_applied() {
         .migrate(&["--target", "1.1"])
         .expect(0)
         .says("done            version 1.1");
-    place.migrate(&["--target", "x"]).expect(1).says("--target");
+}
+
+#[test]
+fn wrong_arguments_end_with_2_name_the_option_and_create_nothing() {
+    let place = Place::new();
+    place.write("V1__a.sqlite.sql", "CREATE TABLE a (id INTEGER);");
+    for (option, value, message) in [
+        ("--target", "9x", "other than digits and dots"),
+        ("--baseline", "1..2", "empty part"),
+        ("--database", "NO PE", "lower case letters"),
+        ("--database", "all", "means every database"),
+        ("--wait", "soon", "invalid digit"),
+    ] {
+        let outcome = place.migrate(&[option, value]).expect(2);
+        assert!(outcome.err.contains(option), "{}", outcome.err);
+        assert!(outcome.err.contains(message), "{}", outcome.err);
+        assert_eq!(outcome.out, "");
+    }
+    place.migrate(&["--dry-runs"]).expect(2);
+    assert!(!place.root.path().join(".dbvc").exists());
 }
 
 #[test]
@@ -356,7 +402,7 @@ fn a_baseline_for_one_of_several_databases_names_it() {
     place.write("other/V1__b.sqlite.sql", "CREATE TABLE b (id INTEGER);");
     place
         .migrate(&["--baseline", "1"])
-        .expect(1)
+        .expect(2)
         .says("--baseline needs --database ID, because the environment has 2 databases");
     place
         .migrate(&["--baseline", "1", "--database", "other"])
@@ -391,7 +437,7 @@ fn one_database_that_is_not_empty_does_not_keep_the_others_from_their_turn() {
 }
 
 #[test]
-fn a_setting_for_a_service_that_is_not_built_in_stops_the_command() {
+fn wrong_settings_end_with_2_tell_no_secret_and_create_nothing() {
     let place = Place::with_the_samples();
     let output = Command::new(env!("CARGO_BIN_EXE_dbvc"))
         .arg("migrate")
@@ -400,7 +446,7 @@ fn a_setting_for_a_service_that_is_not_built_in_stops_the_command() {
         .env("SQL_CONNECTION_STRING", "Server=tcp:x;Password=hush")
         .output()
         .unwrap();
-    let outcome = Outcome::of(output).expect(1);
+    let outcome = Outcome::of(output).expect(2);
     outcome.says("SQL_CONNECTION_STRING");
     assert!(!outcome.err.contains("hush"));
     assert!(!place.root.path().join(".dbvc").exists());

@@ -264,3 +264,26 @@ async fn a_fresh_machine_has_nothing_to_restore() {
     assert!(told.contains("the archive has nothing of it"), "{told}");
     assert!(!dbvc.file_of(HOME).exists(), "and nothing was made");
 }
+
+#[test]
+fn wrong_arguments_and_settings_end_with_2_and_create_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str], setting: (&str, &str)| {
+        let output = Command::new(env!("CARGO_BIN_EXE_dbvc"))
+            .arg("restore-registry")
+            .args(arguments)
+            .current_dir(folder.path())
+            .env_clear()
+            .env(setting.0, setting.1)
+            .output()
+            .expect("the command runs");
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    let error = run(&["--database", "NO PE"], ("USER", "ada"));
+    assert!(error.contains("--database"), "{error}");
+    assert!(error.contains("lower case letters"), "{error}");
+    let error = run(&[], ("DBVC_ON_DRIFT", "shrug"));
+    assert!(error.contains("DBVC_ON_DRIFT"), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}

@@ -1,4 +1,4 @@
-// Checks the README, docs/ and infra/README.md; ends with 1 when something is wrong.
+// Checks the pages at the root, docs/, examples/README.md and infra/README.md; exits with 1 on findings.
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -15,7 +15,7 @@ const [binary] = process.argv.slice(2);
 const listed = execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard'], { cwd: root, encoding: 'utf8' });
 const files = new Set(listed.split('\0').filter((path) => path !== '' && existsSync(join(root, path))).sort());
 const read = (path) => (files.has(path) ? readFileSync(join(root, path), 'utf8') : undefined);
-const pages = [...files].filter((path) => /^(README|docs\/[^/]+|infra\/README)\.md$/.test(path)).map((path) => readPage(path, read(path)));
+const pages = [...files].filter((path) => /^(?:[A-Z]+|docs\/[^/]+|(?:examples|infra)\/README)\.md$/.test(path)).map((path) => readPage(path, read(path)));
 
 const findings = pages.flatMap((page) => page.findings);
 const links = checkLinks(pages, files);

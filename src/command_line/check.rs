@@ -16,8 +16,7 @@ use clap::{Args, ValueEnum};
 use files::{FilesError, ListedFolders};
 use report::Report;
 
-/// How wrong usage ends, as clap ends it as well.
-const CANNOT_WORK: u8 = 2;
+use super::USAGE_ERROR;
 
 /// Check script files: their names, encodings, batches and directives, and what their statements do. Needs no database.
 ///
@@ -61,7 +60,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(has_errors) => ExitCode::from(u8::from(has_errors)),
         Err(error) => {
             eprintln!("dbvc check: {error}");
-            ExitCode::from(CANNOT_WORK)
+            ExitCode::from(USAGE_ERROR)
         }
     }
 }

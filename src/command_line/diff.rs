@@ -15,8 +15,7 @@ use crate::schema::{Report, diff, report};
 
 use exported::{Exported, ExportedError};
 
-/// How it ends when the files could not be compared.
-const CANNOT_WORK: u8 = 2;
+use super::USAGE_ERROR;
 
 /// Compare two exported snapshots: of dev and of prod, or of one database at two moments. Needs no database.
 ///
@@ -77,7 +76,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(differs) => ExitCode::from(u8::from(differs)),
         Err(error) => {
             eprintln!("dbvc diff: {error}");
-            ExitCode::from(CANNOT_WORK)
+            ExitCode::from(USAGE_ERROR)
         }
     }
 }

@@ -15,6 +15,9 @@ use tracing_subscriber::EnvFilter;
 use crate::engine::{Door, EngineError, EngineOptions};
 use crate::settings::Settings;
 
+/// Exit code on usage errors, the same as clap's: wrong arguments, wrong settings, unreadable input.
+const USAGE_ERROR: u8 = 2;
+
 /// Database version control for Azure SQL Database and Cosmos DB.
 #[derive(Debug, Parser)]
 #[command(name = "dbvc", version)]
@@ -34,10 +37,10 @@ enum Command {
     RestoreRegistry(restore_registry::Arguments),
 }
 
-/// Runs the command that the arguments of the process name, and says what the process ends with.
+/// Runs the command that the process arguments name and returns its exit code.
 ///
-/// 0: fine. 1: the command found errors or differences, or the server cannot start. 2: it could not do its work, for instance because the
-/// arguments are wrong.
+/// 0: success. 1: something failed, or `check` or `diff` found something. 2: usage error. `serve` exits with 1 whenever it cannot
+/// start, wrong settings included.
 #[must_use]
 pub fn run() -> ExitCode {
     match CommandLine::parse().command {

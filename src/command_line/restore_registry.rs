@@ -9,7 +9,7 @@ use crate::engine::{Caller, Engine, EngineError, Restoration, RestorationOutcome
 use crate::script::DatabaseId;
 use crate::settings::{Settings, SettingsError};
 
-use super::{engine_options, log_to_stderr, user, with_causes};
+use super::{USAGE_ERROR, engine_options, log_to_stderr, user, with_causes};
 
 /// Restore a lost registry from the archive: scripts from their copies, executions and states from the trail.
 ///
@@ -19,7 +19,7 @@ use super::{engine_options, log_to_stderr, user, with_causes};
 pub(super) struct Arguments {
     /// Only that of this database; by default every lost one of the environment, the home database first
     #[arg(long, value_name = "ID")]
-    database: Option<String>,
+    database: Option<DatabaseId>,
     /// The database itself was made anew and is empty: restore scripts and trail, and take every migration as pending
     #[arg(long)]
     made_anew: bool,
@@ -41,19 +41,20 @@ enum RestoreError {
     Settings(#[from] SettingsError),
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
-    #[error("--database {0}")]
-    Database(String),
     #[error("{}", with_causes(.0))]
     Engine(#[from] EngineError),
 }
 
-/// Ends with 0 when every registry that was lost is there again, with 1 otherwise.
+/// Exits with 0 when every lost registry is restored, with 2 on usage errors, with 1 otherwise.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match restore(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("dbvc: {error}");
-            ExitCode::FAILURE
+            match error {
+                RestoreError::Settings(_) => ExitCode::from(USAGE_ERROR),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -62,12 +63,7 @@ fn restore(arguments: &Arguments) -> Result<(), RestoreError> {
     let settings = Settings::read(std::env::vars_os())?;
     log_to_stderr(&settings);
     let request = RestoreRequest {
-        database_id: arguments
-            .database
-            .as_deref()
-            .map(DatabaseId::parse)
-            .transpose()
-            .map_err(|error| RestoreError::Database(error.to_string()))?,
+        database_id: arguments.database.clone(),
         accept_damage: arguments.accept_damage,
         accept_missing: arguments.accept_missing,
         made_anew: arguments.made_anew,

@@ -26,7 +26,8 @@ enum ServeError {
     System(#[from] io::Error),
 }
 
-/// Ends with 0 only when the process was told to end: the host takes any other end for a defect and starts it again.
+/// Exits with 0 only when told to end; the host treats any other exit as a defect and restarts the process. Every failed start, wrong
+/// settings included, exits with 1: the host makes no difference.
 pub(super) fn run() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,

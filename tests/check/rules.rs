@@ -113,3 +113,17 @@ fn the_scripts_of_this_project_have_no_warnings() {
     let text = text(&check(root, &["migrations"]));
     assert!(text.contains(": 0 errors, 0 warnings, "), "{text}");
 }
+
+#[test]
+fn the_examples_have_no_findings() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for folder in ["sql-server", "sqlite", "cosmos"] {
+        let folder = format!("examples/{folder}");
+        let text = text(&check(root, &[&folder]));
+        assert!(
+            text.ends_with(": 0 errors, 0 warnings, 0 notes\n"),
+            "{text}"
+        );
+        assert!(!text.starts_with("0 files"), "{text}");
+    }
+}

@@ -19,7 +19,7 @@ use crate::settings::{Settings, SettingsError};
 use display::Display;
 use folder::{FolderError, ScriptFile};
 
-use super::{engine_options, log_to_stderr, user, with_causes};
+use super::{USAGE_ERROR, engine_options, log_to_stderr, user, with_causes};
 
 /// How often a run's progress is looked at.
 const LOOK: Duration = Duration::from_millis(50);
@@ -29,12 +29,12 @@ const LOOK: Duration = Duration::from_millis(50);
 pub(super) struct Arguments {
     /// Only this database of the inventory; by default every database of the environment
     #[arg(long, value_name = "ID")]
-    database: Option<String>,
+    database: Option<DatabaseId>,
     /// Apply up to this version, inclusive
     #[arg(long, value_name = "VERSION")]
-    target: Option<String>,
+    target: Option<Version>,
     /// Record the migrations up to this version as applied without running them, then apply the rest
-    #[arg(long, value_name = "VERSION", value_parser = Version::parse)]
+    #[arg(long, value_name = "VERSION")]
     baseline: Option<Version>,
     /// Apply the scripts although the database holds objects already and dbvc has never applied anything to it
     #[arg(long)]
@@ -60,11 +60,8 @@ enum MigrateError {
     Settings(#[from] SettingsError),
     #[error("cannot start: {0}")]
     System(#[from] std::io::Error),
-    #[error("--{argument} {message}")]
-    Argument {
-        argument: &'static str,
-        message: String,
-    },
+    #[error("--baseline needs --database ID, because the environment has {databases} databases")]
+    BaselineForSeveral { databases: usize },
     #[error(transparent)]
     Folder(#[from] FolderError),
     #[error("{database}: {}", with_causes(problem))]
@@ -79,13 +76,18 @@ enum MigrateError {
     Told,
 }
 
-/// Ends with 0 when everything is applied and verified, with 1 otherwise.
+/// Exits with 0 when everything is applied and verified, with 2 on usage errors, with 1 otherwise.
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match migrate(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("dbvc: {error}");
-            ExitCode::FAILURE
+            match error {
+                MigrateError::Settings(_) | MigrateError::BaselineForSeveral { .. } => {
+                    ExitCode::from(USAGE_ERROR)
+                }
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -93,25 +95,6 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 fn migrate(arguments: &Arguments) -> Result<(), MigrateError> {
     let settings = Settings::read(std::env::vars_os())?;
     log_to_stderr(&settings);
-    let version = |argument: &'static str, text: &Option<String>| {
-        text.as_deref()
-            .map(Version::parse)
-            .transpose()
-            .map_err(|error| MigrateError::Argument {
-                argument,
-                message: error.to_string(),
-            })
-    };
-    let target = version("target", &arguments.target)?;
-    let only = arguments
-        .database
-        .as_deref()
-        .map(DatabaseId::parse)
-        .transpose()
-        .map_err(|error| MigrateError::Argument {
-            argument: "database",
-            message: error.to_string(),
-        })?;
     let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
     let work = Migrate {
         engine: Engine::open(engine_options(&settings)),
@@ -120,7 +103,7 @@ fn migrate(arguments: &Arguments) -> Result<(), MigrateError> {
             principal: None,
         },
         settings,
-        target,
+        target: arguments.target.clone(),
         baseline: arguments.baseline.clone(),
         allow_not_empty: arguments.allow_not_empty,
         wait: Duration::from_secs(arguments.wait),
@@ -128,7 +111,7 @@ fn migrate(arguments: &Arguments) -> Result<(), MigrateError> {
         reregister: arguments.reregister,
         display: Display::new(),
     };
-    let outcome = runtime.block_on(work.all(only));
+    let outcome = runtime.block_on(work.all(arguments.database.as_ref()));
     runtime.shutdown_background();
     outcome
 }
@@ -149,8 +132,8 @@ struct Migrate {
 impl Migrate {
     /// Works on one database or on all of the environment, one after the other. What goes wrong with one does not keep the
     /// others from their turn.
-    async fn all(&self, only: Option<DatabaseId>) -> Result<(), MigrateError> {
-        let databases = match &only {
+    async fn all(&self, only: Option<&DatabaseId>) -> Result<(), MigrateError> {
+        let databases = match only {
             Some(id) => vec![
                 self.engine
                     .database(id)
@@ -165,12 +148,8 @@ impl Migrate {
         };
         if self.baseline.is_some() && only.is_none() && databases.len() > 1 {
             // It would mark migrations as applied where nobody has looked.
-            return Err(MigrateError::Argument {
-                argument: "baseline",
-                message: format!(
-                    "needs --database ID, because the environment has {} databases",
-                    databases.len()
-                ),
+            return Err(MigrateError::BaselineForSeveral {
+                databases: databases.len(),
             });
         }
         let mut well = true;

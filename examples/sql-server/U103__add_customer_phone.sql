@@ -1,0 +1,1 @@
+ALTER TABLE dbo.customers DROP COLUMN IF EXISTS phone;

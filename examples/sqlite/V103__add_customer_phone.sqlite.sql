@@ -1,0 +1,2 @@
+-- NULL at first: existing rows have no phone number, and the running application does not write one yet.
+ALTER TABLE customers ADD COLUMN phone TEXT;
