@@ -39,6 +39,7 @@ pub fn tests() -> Vec<Test> {
         a_restored_copy_is_told_where_its_history_parts,
         a_process_killed_while_it_fills_a_new_archive_leaves_nothing_out,
         a_damaged_registry_is_not_taken_for_a_new_database,
+        a_registry_and_an_archive_of_commit_dd81177_go_on,
     ];
     tests.extend(on_t_sql![
         two_machines_share_one_database_and_one_trail,
@@ -74,15 +75,6 @@ async fn drop_registry(scene: &Scene, database: &str) {
 async fn archived(account: &CosmosDouble, container: &str, partition: &str) -> Vec<Value> {
     let client = account.client().await;
     documents_of(&container_of(&client, DATABASE, container).await, partition).await
-}
-
-/// Waits until the archive has as many events of a partition.
-async fn delivered(account: &CosmosDouble, partition: &str, events: usize) {
-    until("the events to be delivered", async || {
-        let found = archived(account, "change-events", partition).await;
-        (found.len() == events).then_some(())
-    })
-    .await;
 }
 
 async fn team_with_account(scene: &Scene, account: &CosmosDouble) -> Team {
@@ -217,11 +209,12 @@ async fn an_account_that_is_configured_later_gets_everything(stage: &Stage) {
 
     team.register("V2__customers", &table("customers")).await;
     team.run().await;
-    let events = trail(&team.host, HOME).await;
-    expect_whole_chain(&events);
-    delivered(&account, HOME, events.len()).await;
     let verification = team.verify_with(json!({ "fix": true })).await;
     assert_eq!(verification["healthy"], true, "{verification:#}");
+    let events = trail(&team.host, HOME).await;
+    expect_whole_chain(&events);
+    let delivered = archived(&account, "change-events", HOME).await;
+    assert_eq!(delivered.len(), events.len());
     let copies = archived(&account, "migrations", HOME).await;
     assert_eq!(copies.len(), 3, "V100, V1 and V2");
     if scene.engine() == Engine::Sqlite {
@@ -450,6 +443,102 @@ async fn a_damaged_registry_is_not_taken_for_a_new_database(stage: &Stage) {
             "{problem:#}"
         );
     }
+}
+
+/// What the dbvc of commit dd81177 left.
+fn left_behind(file: &str) -> String {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dd81177");
+    std::fs::read_to_string(folder.join(file)).expect("a fixture")
+}
+
+fn load(file: &Path, dump: &str) {
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("a folder can be made");
+    let database = rusqlite::Connection::open(file).expect("a file can be made");
+    database.execute_batch(dump).expect("the dump is whole");
+}
+
+async fn a_registry_and_an_archive_of_commit_dd81177_go_on(stage: &Stage) {
+    let scene = stage.scene().await;
+    let mut machine = Machine::new();
+    let archive = machine.data_dir().join("_version-control.sqlite");
+    let file = machine.data_dir().join(format!("{HOME}.sqlite"));
+    match scene.engine() {
+        Engine::Sqlite => {
+            load(&file, &left_behind("sqlite.sql"));
+            load(&archive, &left_behind("sqlite-archive.sql"));
+        }
+        Engine::Babelfish | Engine::SqlServer => {
+            let tables = "migrations/V100__version_control_schema.sql";
+            let tables = Path::new(env!("CARGO_MANIFEST_DIR")).join(tables);
+            let tables = std::fs::read_to_string(tables).expect("dbvc's own script");
+            for script in [
+                tables,
+                left_behind("sql-server.sql"),
+                left_behind("migrations/V1__orders.sql"),
+                left_behind("migrations/V2__first_order.sql"),
+                left_behind("migrations/R__noted.sql"),
+            ] {
+                scene.write(HOME, &script).await;
+            }
+            load(&archive, &left_behind("sql-server-archive.sql"));
+            machine.set(scene.settings_of(HOME));
+        }
+    }
+    let read = async |query: &str| match scene.engine() {
+        Engine::Sqlite => {
+            let file = rusqlite::Connection::open(&file).expect("the file opens");
+            let mut prepared = file.prepare(query).expect("a query");
+            let rows = prepared
+                .query_map([], |row| row.get::<_, String>(0))
+                .expect("rows");
+            rows.collect::<Result<Vec<_>, _>>().expect("texts")
+        }
+        Engine::Babelfish | Engine::SqlServer => scene.read(HOME, query).await,
+    };
+    let hashes = "SELECT hash FROM audit_events ORDER BY sequence";
+    let before = read(hashes).await;
+    assert_eq!(before.len(), 13);
+
+    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/dd81177/migrations");
+    let mut machines = vec![machine];
+    if scene.engine() != Engine::Sqlite {
+        // A machine that has nothing of what the first one archived.
+        let mut other = Machine::new();
+        other.set(scene.settings_of(HOME));
+        machines.insert(0, other);
+    }
+    for machine in &machines {
+        for entry in std::fs::read_dir(&fixture).expect("the scripts") {
+            let path = entry.expect("a script").path();
+            let name = path.file_name().and_then(|name| name.to_str());
+            let text = std::fs::read_to_string(&path).expect("a script");
+            machine.script(name.expect("a name"), &text);
+        }
+        machine
+            .run_beside(&["migrate"])
+            .await
+            .expect(0)
+            .says("nothing to do")
+            .says("integrity: 11 checks, 11 passed, 0 to know, 0 failed");
+    }
+    for machine in &machines {
+        add_table(machine, 3, "customers");
+    }
+    for (machine, said) in machines.iter().zip(["applied", "nothing to do"]) {
+        machine
+            .run_beside(&["migrate"])
+            .await
+            .expect(0)
+            .says(said)
+            .says("integrity: 11 checks, 11 passed, 0 to know, 0 failed");
+    }
+    let after = read(hashes).await;
+    assert_eq!(
+        after[..before.len()],
+        before,
+        "the trail goes on where it ended"
+    );
+    assert!(after.len() > before.len());
 }
 
 /// Makes `copy` what a database restored from a backup of `original` is.
