@@ -82,7 +82,7 @@ register() {
   fi
 }
 
-# Stops where the first run would be refused. Whatever else a run would be refused for is told by the run.
+# Stops where the first run would be refused. The run itself reports every other refusal.
 refuse_first_run() {
   body_of_run '{"dryRun": true}'
   request POST migrations/run "$WORK/body"

@@ -16,7 +16,7 @@ const AT_ONCE: u32 = 500;
 pub struct Origin {
     /// The chain, named by the oldest event that is left of it.
     pub chain: ChainId,
-    /// Whether that is its first event. It is not when somebody removed that one.
+    /// Whether that is its first event. It is not when that one was removed.
     pub is_whole: bool,
 }
 
@@ -117,8 +117,8 @@ pub struct Attachment {
     pub chain: ChainId,
     /// Where the archive holds it.
     pub partition: Partition,
-    /// Where the database stands, when the archive has another place on record. It is recorded with the next event: whoever
-    /// continues a stream is its database, and a copy that only looks on is not.
+    /// Where the database stands, when the archive has another place on record. It is recorded with the next event: the
+    /// database that continues a stream owns it, and a copy that only looks on does not.
     pub new_place: Option<Place>,
 }
 
@@ -129,7 +129,7 @@ pub enum Attach {
     NothingToDeliver,
     /// The archive has a stream of this chain.
     Known(Attachment),
-    /// The archive has nothing of this chain: everything is to be delivered, then [`begin`] records the stream.
+    /// The archive has nothing of this chain: hand over everything, then record the stream by [`begin`].
     New(ChainId),
 }
 

@@ -192,7 +192,7 @@ Describe 'A database that holds objects already' {
             $result.Text | Should -Match 'it holds 1 table\.'
             $result.Text | Should -Match '-Baseline <version>'
             $result.Text | Should -Match '-AllowNotEmpty'
-            # The words of the API, which nobody can type here.
+            # The words of the API, which cannot be typed here.
             $result.Text | Should -Not -Match 'allowNotEmpty: true'
         }
         [System.Convert]::ToBase64String([System.IO.File]::ReadAllBytes($file)) | Should -BeExactly $before

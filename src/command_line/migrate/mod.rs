@@ -147,7 +147,7 @@ impl Migrate {
                 .map_err(MigrateError::Inventory)?,
         };
         if self.baseline.is_some() && only.is_none() && databases.len() > 1 {
-            // It would mark migrations as applied where nobody has looked.
+            // It would mark migrations as applied without a look.
             return Err(MigrateError::BaselineForSeveral {
                 databases: databases.len(),
             });
