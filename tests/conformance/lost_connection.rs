@@ -200,7 +200,7 @@ async fn lost_while_the_plan_is_closed_the_run_is_told_as_it_ended(stage: &Stage
     for how in [Cut::Before, Cut::BeforeAnswer] {
         let line = Line::with_two_pending(stage).await;
         line.proxy.cut_at(Place {
-            words: "INSERT INTO schema_snapshots",
+            words: "INSERT INTO [dbo].schema_snapshots",
             at: TRANSACTION,
             how,
             for_good: false,
