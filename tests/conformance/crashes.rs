@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 use crate::harness::Test;
-use crate::support::host::{Host, TimerShape};
+use crate::support::cosmos::{CosmosDouble, container_of, documents_of};
+use crate::support::host::{Host, HostBuilder, TimerShape};
 use crate::support::scene::*;
-use crate::support::stage::Stage;
+use crate::support::stage::{Engine, Stage};
 
 pub fn tests() -> Vec<Test> {
     on_each_engine![
@@ -240,12 +241,21 @@ async fn killed_between_a_rollback_and_its_record_a_failure_is_an_interruption(s
 
 async fn killed_while_it_delivers_every_event_comes_to_the_archive_once(stage: &Stage) {
     let scene = stage.scene().await;
-    let keeper = scene.host().start().await;
+    // On SQLite the archive is a file; a server has one only with an account.
+    let account = CosmosDouble::start().await;
+    let with_archive = |host: HostBuilder| match scene.engine() {
+        Engine::Sqlite => host,
+        Engine::Babelfish | Engine::SqlServer => {
+            host.setting("DBVC_COSMOS_CONNECTION_STRING", account.connection_string())
+        }
+    };
+    let keeper = with_archive(scene.host()).start().await;
     scene.make_ledger(&keeper, HOME).await;
     for version in 2..5 {
         register_entry(&keeper, HOME, version).await;
     }
-    let victim = scene.host_stopping_at("events-archived").start().await;
+    let victim = scene.host_stopping_at("events-archived");
+    let victim = with_archive(victim).start().await;
     run(&victim, HOME).await.expect_status(200);
     scene.stopped().await;
     victim.kill().await;
@@ -258,6 +268,19 @@ async fn killed_while_it_delivers_every_event_comes_to_the_archive_once(stage: &
         .expect_success();
     assert_eq!(scene.ledger(HOME).await, ["V2", "V3", "V4"]);
     scene.expect_sound(&keeper, HOME).await;
+    if scene.engine() != Engine::Sqlite {
+        let client = account.client().await;
+        let container = container_of(&client, "version-control", "change-events").await;
+        let documents = documents_of(&container, HOME).await;
+        let mut archived: Vec<u64> = documents
+            .iter()
+            .filter_map(|document| document["sequence"].as_f64().map(|number| number as u64))
+            .collect();
+        archived.sort_unstable();
+        let events = trail(&keeper, HOME).await.len() as u64;
+        let expected: Vec<u64> = (1..=events).collect();
+        assert_eq!(archived, expected, "the archive has each event once");
+    }
 }
 
 /// Three migrations are applied, and versions 2 to 4 rolled back by a process that is killed.
